@@ -1,0 +1,353 @@
+package feed
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/netip"
+	"strings"
+	"time"
+
+	"headlight.example/evidence"
+	"headlight.example/link"
+)
+
+// events is our own stream; see [Event]. Its lines carry their times and are
+// in order of them, so it is read as it comes, in constant memory.
+var events = Format{
+	Name:  "events",
+	Doc:   "our event stream: JSON lines of reports, sightings and reviews, in order of time",
+	Rater: "as each event says",
+	Dated: true,
+	parser: func(o *Options) parseFunc[evidence.Record] {
+		return func(dst []evidence.Record, text string, _ int) ([]evidence.Record, error) {
+			if _, err := content(text); err != nil {
+				return dst, err
+			}
+			e, err := ParseEvent(text)
+			if err != nil {
+				return dst, err
+			}
+			return o.appendEvent(dst, &e)
+		}
+	},
+}
+
+// EventType says what an event is.
+type EventType uint8
+
+const (
+	_ EventType = iota
+	// Report is somebody's word, and is learnt as such.
+	Report
+	// Sighting says only that the link was seen in traffic and, with Addrs,
+	// what its host resolved to. Nobody says that it is good.
+	Sighting
+	// Review is the word of an anchor: its rater is "operator/…".
+	Review
+)
+
+var eventTypeNames = [...]string{Report: "report", Sighting: "sighting", Review: "review"}
+
+// String gives the word in the stream: "report", "sighting" or "review".
+func (t EventType) String() string {
+	if t > 0 && int(t) < len(eventTypeNames) {
+		return eventTypeNames[t]
+	}
+	return fmt.Sprintf("EventType(%d)", uint8(t))
+}
+
+func parseEventType(s string) (EventType, error) {
+	switch s {
+	case "report":
+		return Report, nil
+	case "sighting":
+		return Sighting, nil
+	case "review":
+		return Review, nil
+	case "":
+		return 0, errors.New("no type")
+	}
+	return 0, fmt.Errorf("type %.40q: want report, sighting or review", s)
+}
+
+// Event is one line of the event stream:
+//
+//	{"time":"2026-01-02T15:04:05Z","type":"sighting","url":"http://a.example/","addrs":["192.0.2.1"],"ask":true}
+//	{"time":"2026-01-02T15:14:05Z","type":"report","rater":"feed/x","url":"http://a.example/","assertion":"phishing"}
+//
+// Members that are not known are ignored, so that old readers read new
+// streams; a type or an assertion that is not known is an error, since to skip
+// what somebody said would be to misquote him.
+type Event struct {
+	Time time.Time // UTC, 1970 to 9999
+	Type EventType
+	// Rater is whose word it is; "" for a sighting.
+	Rater string
+	// URL as it was given; see Link.
+	URL string
+	// Assertion is a threat or Benign; 0 for a sighting.
+	Assertion evidence.Assertion
+	// Addrs are what the host resolved to, at most MaxAddrs, without zones,
+	// IPv4-mapped ones unmapped; nil if there are none.
+	Addrs []netip.Addr
+	// Ask marks the events whose link is to be judged before the event is learnt.
+	Ask bool
+	// Line is where in the stream it stands, from 1; 0 if from elsewhere.
+	Line int
+}
+
+// MaxAddrs bounds the addresses of one event. The most that a year of resolving
+// the hosts of bad links has shown is 84.
+const MaxAddrs = 128
+
+// SightingRater is who says that a link was seen: we do.
+const SightingRater = "service/sighting"
+
+// Events yields the events of a stream, plain or packed, in its order and in
+// constant memory. It can be ranged over once. Errors are as those of
+// [Format.Read]: a *LineError is of one line, any other ends the reading.
+// The URL of an event is not looked at; [Event.Link] does that.
+func Events(r io.Reader) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		parse := func(dst []Event, text string, line int) ([]Event, error) {
+			if _, err := content(text); err != nil {
+				return dst, err
+			}
+			e, err := ParseEvent(text)
+			if err != nil {
+				return dst, err
+			}
+			e.Line = line
+			return append(dst, e), nil
+		}
+		read(r, DefaultMaxBytes, false, parse, &gate[Event]{yield: yield})
+	}
+}
+
+// ParseEvent reads one line. The strings of the event are parts of it.
+func ParseEvent(line string) (Event, error) {
+	var e Event
+	if !e.scan(line) {
+		e = Event{}
+		if err := e.unmarshal(line); err != nil {
+			return Event{}, err
+		}
+	}
+	if err := e.validate(); err != nil {
+		return Event{}, err
+	}
+	return e, nil
+}
+
+// unmarshal is the way of encoding/json, and decides what is right; scan is
+// the short cut for lines as we write them.
+func (e *Event) unmarshal(line string) error {
+	var w struct {
+		Time      time.Time
+		Type      string
+		Rater     string
+		URL       string
+		Assertion string
+		Addrs     []netip.Addr
+		Ask       bool
+	}
+	err := json.Unmarshal([]byte(line), &w)
+	if err != nil {
+		return err
+	}
+	e.Time, e.Rater, e.URL, e.Addrs, e.Ask = w.Time.UTC(), w.Rater, w.URL, w.Addrs, w.Ask
+	if e.Type, err = parseEventType(w.Type); err != nil {
+		return err
+	}
+	if w.Assertion != "" {
+		e.Assertion, err = parseJudgement(w.Assertion)
+	}
+	return err
+}
+
+// parseJudgement reads the assertions that an event can make.
+func parseJudgement(s string) (evidence.Assertion, error) {
+	a, err := evidence.ParseAssertion(s)
+	if err != nil || !a.Threat() && a != evidence.Benign {
+		return 0, fmt.Errorf("assertion %.40q: want phishing, malware, unwanted, spam or benign", s)
+	}
+	return a, nil
+}
+
+// validate checks what both ways of reading leave open, and puts the addresses
+// into canonical form.
+func (e *Event) validate() error {
+	if ms := e.Time.UnixMilli(); ms < 0 || e.Time.Year() > 9999 {
+		return errors.New("no time, or one before 1970")
+	}
+	if e.URL == "" {
+		return errors.New("no url")
+	}
+	if len(e.Addrs) > MaxAddrs {
+		return fmt.Errorf("%d addresses: at most %d", len(e.Addrs), MaxAddrs)
+	}
+	for i, a := range e.Addrs {
+		if !a.IsValid() || a.Zone() != "" {
+			return fmt.Errorf("address %d is empty or has a zone", i+1)
+		}
+		e.Addrs[i] = a.Unmap()
+	}
+	if len(e.Addrs) == 0 {
+		e.Addrs = nil
+	}
+	if e.Type == Sighting {
+		if e.Assertion != 0 {
+			return errors.New("a sighting asserts nothing")
+		}
+		return nil
+	}
+	if e.Assertion == 0 {
+		return fmt.Errorf("a %s without an assertion", e.Type)
+	}
+	if err := evidence.ValidateRater(e.Rater); err != nil {
+		return err
+	}
+	if e.Type == Review && evidence.Role(e.Rater) != "operator" {
+		return fmt.Errorf("a review by %.80q, who is no operator", e.Rater)
+	}
+	return nil
+}
+
+// Link parses the URL. Unlike those of lists it may lead anywhere: what was
+// seen was seen.
+func (e *Event) Link() (link.Link, error) { return link.Parse(e.URL) }
+
+// Records appends what the event says to dst; l is its Link.
+//
+//	report, review  → the rater's judgement of the URL, in clear
+//	sighting        → Seen of the sealed URL (of the host alone if key is nil),
+//	                  and that the host resolved to each of the addresses
+//
+// A list ("feed/…") that reports as benign takes back what it listed: lists
+// are of bad things, so its word is a Retracted and not a vote for the URL.
+func (e *Event) Records(dst []evidence.Record, l link.Link, key *evidence.Key) []evidence.Record {
+	r := evidence.Record{Time: e.Time, Rater: e.Rater, Assertion: e.Assertion, Count: 1}
+	if e.Type != Sighting {
+		r.Subject = evidence.Subject{Kind: evidence.URL, Key: l.URL()}
+		if r.Assertion == evidence.Benign && evidence.Role(r.Rater) == "feed" {
+			r.Assertion = evidence.Retracted
+		}
+		return append(dst, r)
+	}
+	host := evidence.Subject{Kind: evidence.Host, Key: l.Host()}
+	r.Rater, r.Assertion, r.Subject = SightingRater, evidence.Seen, host
+	if key != nil {
+		r.Subject = key.Seal(l)
+	}
+	dst = append(dst, r)
+	if _, ok := l.Addr(); ok {
+		return dst // an address resolves to nothing but itself
+	}
+	r.Assertion, r.Subject = evidence.ResolvesTo, host
+	for _, a := range e.Addrs {
+		r.Object = evidence.Subject{Kind: evidence.Addr, Key: a.String()}
+		dst = append(dst, r)
+	}
+	return dst
+}
+
+// appendEvent is Records under Options: a stream that is one rater's word may
+// speak in no other name.
+func (o *Options) appendEvent(dst []evidence.Record, e *Event) ([]evidence.Record, error) {
+	l, err := e.Link()
+	if err != nil {
+		return dst, err
+	}
+	said := len(dst)
+	if o.Rater != "" {
+		e.Rater = o.Rater
+	}
+	dst = e.Records(dst, l, o.Key)
+	for i := said; i < len(dst); i++ {
+		if o.Rater != "" {
+			dst[i].Rater = o.Rater
+		}
+		if o.Lifetime > 0 {
+			dst[i].Expires = dst[i].Time.Add(o.Lifetime)
+		}
+		if err := dst[i].Validate(); err != nil {
+			return dst[:said], err
+		}
+	}
+	return dst, nil
+}
+
+// EventOf gives the event that says what r says, to write the log as a stream.
+// It is false for what a stream cannot say: only judgements of URLs, and
+// sightings that name no more than a host, go both ways. The scheme, which
+// evidence does not keep, is given as http.
+func EventOf(r *evidence.Record) (Event, bool) {
+	e := Event{Time: r.Time, Rater: r.Rater, Assertion: r.Assertion, Type: Report}
+	switch {
+	case r.Subject.Kind == evidence.URL && (r.Assertion.Threat() || r.Assertion == evidence.Benign):
+		e.URL = "http://" + r.Subject.Key
+	case r.Subject.Kind == evidence.URL && r.Assertion == evidence.Retracted && evidence.Role(r.Rater) == "feed":
+		e.URL, e.Assertion = "http://"+r.Subject.Key, evidence.Benign
+	case r.Subject.Kind == evidence.Host && r.Assertion == evidence.Seen:
+		return Event{Time: r.Time, Type: Sighting, URL: "http://" + r.Subject.Key + "/"}, true
+	default:
+		return Event{}, false
+	}
+	if evidence.Role(r.Rater) == "operator" {
+		e.Type = Review
+	}
+	return e, true
+}
+
+// AppendJSON appends the event as one line of the stream, without its end.
+func (e *Event) AppendJSON(b []byte) []byte {
+	b = append(b, `{"time":"`...)
+	b = e.Time.UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `","type":"`...)
+	b = append(b, e.Type.String()...)
+	b = append(b, '"')
+	if e.Rater != "" {
+		b = appendJSONString(append(b, `,"rater":`...), e.Rater)
+	}
+	b = appendJSONString(append(b, `,"url":`...), e.URL)
+	if e.Assertion != 0 {
+		b = append(append(append(b, `,"assertion":"`...), e.Assertion.String()...), '"')
+	}
+	for i, a := range e.Addrs {
+		if i == 0 {
+			b = append(b, `,"addrs":["`...)
+		} else {
+			b = append(b, `,"`...)
+		}
+		b = append(a.AppendTo(b), '"')
+	}
+	if len(e.Addrs) > 0 {
+		b = append(b, ']')
+	}
+	if e.Ask {
+		b = append(b, `,"ask":true`...)
+	}
+	return append(b, '}')
+}
+
+// MarshalJSON implements json.Marshaler by AppendJSON.
+func (e Event) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil), nil }
+
+// UnmarshalJSON implements json.Unmarshaler by ParseEvent.
+func (e *Event) UnmarshalJSON(b []byte) (err error) {
+	*e, err = ParseEvent(strings.TrimSpace(string(b)))
+	return err
+}
+
+func appendJSONString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if !plain[s[i]] {
+			q, _ := json.Marshal(s) // a string always marshals
+			return append(b, q...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
+}
