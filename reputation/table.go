@@ -1,0 +1,278 @@
+package reputation
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"headlight.example/evidence"
+)
+
+// Table is what the log amounts to: for each subject its counts.
+//
+// [Table.Apply], [Table.WriteTo], [Table.Sum] and [ReadTable] exclude each
+// other by a lock. Judge, Rate and Explain take none and write nothing that is
+// shared: any number of them run beside each other and beside a writer.
+//
+// It is a hash table of 48-byte entries (see entry) in shards by the top bits
+// of the subject's keyed hash. A shard is a series of buckets of eight, the
+// keys of a bucket in one cache line; a key is in its bucket or, while those
+// are full, in the next ones. A shard grows by a seventh when it is nine tenths
+// full, each at another moment, so that a subject costs about 57 bytes at any
+// size, and growing never stops the fold for long.
+type Table struct {
+	key    *evidence.Key
+	shards []shard
+
+	wellKnown map[uint64]struct{} // tenants; read only
+
+	raters  raters
+	anchors anchors
+
+	mu      sync.Mutex // held by what writes
+	applied atomic.Uint64
+	clock   clock
+	queue   sightings
+}
+
+const (
+	shardBits = 10
+	numShards = 1 << shardBits
+	slotsIn   = 8 // entries in a bucket: their keys fill a cache line of 64 bytes
+	wordsIn   = slotsIn * 6
+)
+
+// shard is a part of the table. A reader takes seq before and after and tries
+// again unless both are the same even number; it writes nothing.
+type shard struct {
+	seq     atomic.Uint64 // odd while the writer is in an entry
+	buckets atomic.Pointer[buckets]
+	n       int // entries; the writer's
+	_       [40]byte
+}
+
+// buckets is one size of a shard. Its words are only touched by atomic loads
+// and stores once it is published. A bucket is eight keys, filled from the
+// first, and then five words for each.
+type buckets struct {
+	words []uint64
+	n     uint64 // buckets
+}
+
+// NewTable gives an empty table that knows the well-known names compiled in.
+// The key must be the one under which sealed subjects were sealed.
+func NewTable(key *evidence.Key) *Table {
+	t := &Table{key: key, shards: make([]shard, numShards)}
+	t.wellKnown = hashNames(key, wellKnownText)
+	return t
+}
+
+// Applied is the highest sequence of the log that was applied.
+func (t *Table) Applied() uint64 { return t.applied.Load() }
+
+// Len is how many subjects the table holds.
+func (t *Table) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	for i := range t.shards {
+		n += t.shards[i].n
+	}
+	return n
+}
+
+func (t *Table) shard(h uint64) *shard { return &t.shards[h>>(64-shardBits)] }
+
+// bucket is where h is looked for first: the bits below those of the shard, as
+// a fraction of n.
+func bucket(h, n uint64) uint64 { return (h << shardBits >> 32) * n >> 32 }
+
+// touch begins to load what get will need. Calls that follow each other do not
+// wait for each other's memory.
+func (t *Table) touch(h uint64) uint64 {
+	b := t.shard(h).buckets.Load()
+	if b == nil {
+		return 0
+	}
+	return atomic.LoadUint64(&b.words[bucket(h, b.n)*wordsIn])
+}
+
+// get reads the entry of h, if there is one. It never blocks the writer.
+func (t *Table) get(h uint64) (entry, bool) {
+	var w [5]uint64
+	s := t.shard(h)
+	for spins := 0; ; spins++ {
+		seq := s.seq.Load()
+		if seq&1 == 0 {
+			b := s.buckets.Load()
+			at, ok := b.find(h)
+			if ok {
+				for i := range w {
+					w[i] = atomic.LoadUint64(&b.words[at+uint64(i)])
+				}
+			}
+			if s.seq.Load() == seq {
+				if !ok {
+					return entry{}, false
+				}
+				return unpack(&w), true
+			}
+		}
+		if spins > 100 { // the writer was taken off its processor
+			runtime.Gosched()
+		}
+	}
+}
+
+// find gives the place of the five words of h.
+func (b *buckets) find(h uint64) (at uint64, ok bool) {
+	if b == nil {
+		return 0, false
+	}
+	i := bucket(h, b.n)
+	for {
+		keys := b.words[i*wordsIn : i*wordsIn+slotsIn : i*wordsIn+slotsIn]
+		for s := range keys {
+			k := atomic.LoadUint64(&keys[s])
+			if k == h {
+				return i*wordsIn + slotsIn + uint64(s)*5, true
+			}
+			if k == 0 {
+				return 0, false
+			}
+		}
+		if i++; i == b.n {
+			i = 0
+		}
+	}
+}
+
+// put stores the entry of h. Only the writer calls it.
+func (t *Table) put(h uint64, e *entry) {
+	var w [5]uint64
+	e.pack(&w)
+	s := t.shard(h)
+	b := s.buckets.Load()
+	at, ok := b.find(h)
+	if !ok {
+		if b == nil || uint64(s.n+1)*10 > b.n*slotsIn*9 {
+			b = b.grown(nextSize(b, h>>(64-shardBits)), nil)
+			s.buckets.Store(b)
+		}
+	}
+	s.seq.Add(1)
+	if !ok {
+		at = b.claim(h)
+		s.n++
+	}
+	for i := range w {
+		if p := &b.words[at+uint64(i)]; *p != w[i] { // the writer may read its own plainly
+			atomic.StoreUint64(p, w[i])
+		}
+	}
+	s.seq.Add(1)
+}
+
+// claim takes the first free slot for h, which is not there yet.
+func (b *buckets) claim(h uint64) (at uint64) {
+	i := bucket(h, b.n)
+	for {
+		for s := range uint64(slotsIn) {
+			if p := &b.words[i*wordsIn+s]; *p == 0 {
+				atomic.StoreUint64(p, h)
+				return i*wordsIn + slotsIn + s*5
+			}
+		}
+		if i++; i == b.n {
+			i = 0
+		}
+	}
+}
+
+// nextSize is how many buckets follow those of a shard. Above 32 buckets the
+// sizes of different shards are spread over the steps, so that they do not all
+// grow at once.
+func nextSize(b *buckets, shard uint64) uint64 {
+	switch {
+	case b == nil:
+		return 1
+	case b.n < 32:
+		return b.n + b.n/4 + 1
+	case b.n < 64:
+		return 64 + shard%10
+	}
+	return b.n + b.n/7
+}
+
+// sizeFor is how many buckets hold n entries at a load between those before and
+// after growing; for a shard whose size is known beforehand.
+func sizeFor(n int) uint64 {
+	if n == 0 {
+		return 0
+	}
+	return uint64(n)*100/(84*slotsIn) + 1
+}
+
+// grown copies b, which may be nil, into n buckets, and leaves out the entries
+// that drop says.
+func (b *buckets) grown(n uint64, drop func(*entry) bool) *buckets {
+	to := &buckets{words: make([]uint64, n*wordsIn), n: n}
+	if b == nil {
+		return to
+	}
+	var w [5]uint64
+	for i := range b.n {
+		for s := range uint64(slotsIn) {
+			h := b.words[i*wordsIn+s]
+			if h == 0 {
+				break
+			}
+			copy(w[:], b.words[i*wordsIn+slotsIn+s*5:])
+			if drop != nil {
+				if e := unpack(&w); drop(&e) {
+					continue
+				}
+			}
+			copy(to.words[to.claim(h):], w[:])
+		}
+	}
+	return to
+}
+
+// forget removes from a shard the entries that drop says.
+func (s *shard) forget(drop func(*entry) bool) {
+	b := s.buckets.Load()
+	if b == nil {
+		return
+	}
+	n := 0
+	b.each(func(h uint64, w []uint64) {
+		if e := unpack((*[5]uint64)(w)); drop(&e) {
+			n++
+		}
+	})
+	if n == 0 {
+		return
+	}
+	to := b.grown(b.n, drop)
+	s.seq.Add(2) // still even: what is published is whole
+	s.buckets.Store(to)
+	s.n -= n
+}
+
+// each calls f with every key and its words. Only the writer may call it.
+func (b *buckets) each(f func(h uint64, w []uint64)) {
+	if b == nil {
+		return
+	}
+	for i := range b.n {
+		for s := range uint64(slotsIn) {
+			h := b.words[i*wordsIn+s]
+			if h == 0 {
+				break
+			}
+			at := i*wordsIn + slotsIn + s*5
+			f(h, b.words[at:at+5])
+		}
+	}
+}
