@@ -1,0 +1,159 @@
+package message
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/unicode"
+)
+
+// decodeCharset gives a text in UTF-8. A byte order mark outranks what the
+// header says, as in browsers. What is no text of its charset is left as it
+// is or comes out as U+FFFD; there is no error, because a reader would be shown
+// something all the same.
+func decodeCharset(s, charset string) string {
+	switch {
+	case strings.HasPrefix(s, "\xef\xbb\xbf"):
+		return s[3:]
+	case strings.HasPrefix(s, "\xff\xfe"), strings.HasPrefix(s, "\xfe\xff"):
+		return decodeWith(unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM), s)
+	}
+	charset = strings.ToLower(strings.Trim(charset, " \t\"'"))
+	switch charset {
+	case "", "utf-8", "utf8":
+		// Nothing in UTF-8 has a zero at every other place.
+		if order, ok := looksUTF16(s); ok {
+			return decodeWith(unicode.UTF16(order, unicode.IgnoreBOM), s)
+		}
+		return s
+	case "utf-7", "unicode-1-1-utf-7":
+		return decodeUTF7(s)
+	case "utf-16":
+		// Without a mark: big end first by RFC 2781 §4.3, the other by habit.
+		if order, ok := looksUTF16(s); ok {
+			return decodeWith(unicode.UTF16(order, unicode.IgnoreBOM), s)
+		}
+	}
+	enc, err := htmlindex.Get(charset)
+	if err != nil {
+		if enc = otherCharsets[charset]; enc == nil {
+			enc = charmap.Windows1252
+		}
+		if utf8.ValidString(s) {
+			return s
+		}
+	}
+	if keepsASCII(charset) && isASCII(s) {
+		return s
+	}
+	return decodeWith(enc, s)
+}
+
+// otherCharsets are found in mail, not in HTML.
+var otherCharsets = map[string]encoding.Encoding{
+	"utf-16be": unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM),
+	"cp850":    charmap.CodePage850, "ibm850": charmap.CodePage850,
+	"cp437": charmap.CodePage437, "ibm437": charmap.CodePage437,
+}
+
+func decodeWith(enc encoding.Encoding, s string) string {
+	out, err := enc.NewDecoder().String(s)
+	if err != nil {
+		return s
+	}
+	return out
+}
+
+// keepsASCII is false of the charsets in which ASCII bytes may stand for
+// something else.
+func keepsASCII(charset string) bool {
+	return !strings.HasPrefix(charset, "utf-16") && !strings.HasPrefix(charset, "iso-2022") &&
+		!strings.HasPrefix(charset, "csiso2022") && !strings.HasPrefix(charset, "hz") &&
+		!strings.HasPrefix(charset, "ucs") && !strings.HasPrefix(charset, "unicode") && charset != "csunicode" &&
+		charset != "iso-10646-ucs-2"
+}
+
+// looksUTF16 sees UTF-16 without a mark by the zeros that ASCII has in it.
+func looksUTF16(s string) (order unicode.Endianness, ok bool) {
+	const sample = 32 // bytes; no text in another charset holds a zero at all
+	if len(s) < 4 || strings.IndexByte(s[:min(len(s), sample)], 0) < 0 {
+		return unicode.BigEndian, false
+	}
+	var zeros [2]int
+	n := min(len(s), sample) &^ 1
+	for i := range n {
+		if s[i] == 0 {
+			zeros[i&1]++
+		}
+	}
+	switch {
+	case zeros[1] >= n/4 && zeros[0] == 0:
+		return unicode.LittleEndian, true
+	case zeros[0] >= n/4 && zeros[1] == 0:
+		return unicode.BigEndian, true
+	}
+	return unicode.BigEndian, false
+}
+
+// declaredCharset finds the charset that a document names itself, in a <meta>
+// or an XML declaration within its first 1024 bytes, HTML §13.2.3.2.
+func declaredCharset(s string) string {
+	s = s[:min(len(s), 1024)]
+	for _, mark := range []string{"charset", "encoding"} {
+		for at := 0; at < len(s); {
+			i := strings.Index(strings.ToLower(s[at:]), mark)
+			if i < 0 {
+				break
+			}
+			at += i + len(mark)
+			v := strings.TrimLeft(s[at:], " \t\r\n")
+			if !strings.HasPrefix(v, "=") {
+				continue
+			}
+			v = strings.TrimLeft(v[1:], " \t\r\n\"'")
+			n := 0
+			for n < len(v) && (isAlnum(v[n]) || strings.IndexByte("-_:.+", v[n]) >= 0) {
+				n++
+			}
+			// HTML §13.2.3.2: who can be read as ASCII is not UTF-16.
+			if name := strings.ToLower(v[:n]); n > 0 && !strings.HasPrefix(name, "utf-16") {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// decodeUTF7 reads UTF-7, RFC 2152, which some mail clients still do.
+func decodeUTF7(s string) string {
+	if strings.IndexByte(s, '+') < 0 {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	for {
+		i := strings.IndexByte(s, '+')
+		if i < 0 {
+			b.WriteString(s)
+			return b.String()
+		}
+		b.WriteString(s[:i])
+		s = s[i+1:]
+		n := 0
+		for n < len(s) && sextets[s[n]] < 64 {
+			n++
+		}
+		var units strings.Builder
+		decodeBase64(&units, s[:n])
+		switch {
+		case n == 0 && strings.HasPrefix(s, "-"):
+			b.WriteByte('+')
+		default:
+			b.WriteString(decodeWith(unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM), units.String()[:units.Len()&^1]))
+		}
+		s = strings.TrimPrefix(s[n:], "-")
+	}
+}
