@@ -1,0 +1,41 @@
+package message
+
+import "headlight.example/link"
+
+// maxShown bounds Found.Shown, in bytes. No client shows a link's text on more
+// than a few lines, and it is the beginning that deceives.
+const maxShown = 1 << 10
+
+// mismatch reports whether the text that a reader sees names another host than
+// the one where l leads. It goes by the first host in the text, which is what
+// the eye takes for the place, and by registrable domains: www.example.com may
+// well lead to login.example.com. On a platform with a subdomain for each
+// tenant it goes by the tenant. A text that names no host does not mismatch.
+func mismatch(shown string, l link.Link) bool {
+	named := firstNamed(shown)
+	return !named.IsZero() && !l.IsZero() && !sameParty(named, l)
+}
+
+// firstNamed is the first link in a text, written out or as a mere host; the
+// zero Link if there is none.
+func firstNamed(shown string) (first link.Link) {
+	if len(shown) > maxShown {
+		shown = shown[:maxShown]
+	}
+	t := textScan{s: shown, bare: true, emit: func(f Found, err error) bool {
+		first = f.Link
+		return err != nil || first.IsZero()
+	}}
+	t.run()
+	return first
+}
+
+func sameParty(a, b link.Link) bool {
+	if a.Domain() != b.Domain() {
+		return false
+	}
+	if a.Platform() != link.Subdomain || b.Platform() != link.Subdomain || a.PlatformRoot() || b.PlatformRoot() {
+		return true
+	}
+	return a.Tenant() == b.Tenant()
+}
