@@ -238,8 +238,8 @@ func (l *DiskLog) checkRoom(group []*request) error {
 // batch may or may not be on disk, and Pebble takes no other.
 func (l *DiskLog) apply(batch *pebble.Batch) (err error) {
 	defer func() {
-		// Pebble panics if it cannot change to a new write-ahead log, and keeps
-		// the lock of its commit pipeline.
+		// We know of no way to this, but Pebble has many panics in its commit
+		// pipeline, and keeps its lock then.
 		if p := recover(); p != nil {
 			l.broken = true
 			l.fail(fmt.Errorf("pebble: %v", p))
@@ -249,7 +249,7 @@ func (l *DiskLog) apply(batch *pebble.Batch) (err error) {
 	if err := batch.Commit(pebble.Sync); err != nil {
 		l.fail(err)
 	}
-	// A failed fsync is told by Fatalf alone: Commit returns nil.
+	// Pebble does not know of a failed fsync: see freezeFS.
 	if err := l.Err(); err != nil {
 		return err
 	}

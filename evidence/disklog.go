@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -120,7 +121,8 @@ func (l *DiskLog) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if err = l.load(); err != nil {
+	// Errors of the write-ahead log are found with l alone: see freezeFS.
+	if err = cmp.Or(l.load(), l.Err()); err != nil {
 		return errors.Join(err, l.db.Close())
 	}
 	return nil

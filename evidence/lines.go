@@ -26,7 +26,7 @@ func (l *DiskLog) Export(ctx context.Context, w io.Writer, progress func(done, t
 	first, last := l.trimmed.Load()+1, l.Last()
 	for e, err := range l.Entries(ctx, first-1) {
 		if err != nil {
-			return err
+			return errors.Join(err, out.Flush()) // what stands before it can be saved
 		}
 		if err := enc.Encode(e); err != nil {
 			return fmt.Errorf("write entry %d: %w", e.Seq, err)

@@ -59,7 +59,10 @@ type BlockError struct {
 }
 
 func (e *BlockError) Error() string {
-	return fmt.Sprintf("log block at sequence %d: %v; restore the log from a copy, "+
-		"or export what stands before it and import that into a new data directory", e.First, e.Err)
+	s := fmt.Sprintf("log block at sequence %d: %v", e.First, e.Err)
+	if errors.Is(e.Err, ErrNewer) {
+		return s
+	}
+	return s + "; restore the data directory from a copy, or export what stands before it and import that into a new one"
 }
 func (e *BlockError) Unwrap() error { return e.Err }

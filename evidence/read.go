@@ -22,6 +22,9 @@ func (l *DiskLog) Entries(ctx context.Context, after uint64) iter.Seq2[Entry, er
 			yield(Entry{}, fmt.Errorf("%w up to %d, and those after %d were asked for", ErrTrimmed, trimmed, after))
 			return
 		}
+		if after >= last {
+			return
+		}
 		var e Entry
 		err := l.eachBlock(ctx, after+1, last, func(r blockReader) error {
 			for r.read(&e) {

@@ -55,7 +55,6 @@ func (v *verifier) block(ctx context.Context, r blockReader) error {
 		if err := e.Validate(); err != nil {
 			return fmt.Errorf("record %d: %w", e.Seq, err)
 		}
-		// A record is taken only if its encoding is the one that we write.
 		v.postings = appendPostings(v.postings, &e.Record, int(e.Seq&segmentMask))
 		v.Records++
 		v.Last = e.Seq
