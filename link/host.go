@@ -1,0 +1,284 @@
+package link
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+)
+
+// asBrowser is UTS 46 with the options of the URL Standard §3.3 ("domain to ASCII", not strict).
+var asBrowser = idna.New(
+	idna.MapForLookup(),
+	idna.Transitional(false),
+	idna.CheckHyphens(false),
+	idna.CheckJoiners(true),
+	idna.BidiRule(),
+	idna.StrictDomainName(false),
+	idna.VerifyDNSLength(false),
+)
+
+// ends lists what cannot stand in a host, not even decoded: the canonical form
+// would be read as another URL.
+const ends = `/\?@:[]`
+
+// oddInHost are the further forbidden domain code points of the URL Standard
+// §3.2; Safe Browsing keeps them, escaped where its rule says so.
+const oddInHost = " #%<>^|\x7f"
+
+// appendHost appends the canonical form of a host.
+func (b *builder) appendHost(raw string) error {
+	switch {
+	case raw == "":
+		return reason("no host")
+	case len(raw) > maxHost:
+		return reason("the host is longer than " + strconv.Itoa(maxHost) + " bytes")
+	case raw[0] == '[':
+		return b.appendIPv6(raw)
+	}
+	if isPlainHost(raw) {
+		b.buf = append(b.buf, raw...)
+		return nil
+	}
+	var scratch [256]byte
+	host := decode(scratch[:0], raw, maxHost)
+	for i, c := range host {
+		if 'A' <= c && c <= 'Z' {
+			host[i] = c + 'a' - 'A'
+		}
+	}
+	if host = b.mapNames(host); strings.ContainsAny(string(host), ends) {
+		return reason("the host holds one of " + ends)
+	}
+	if host = cleanDots(host); len(host) == 0 {
+		return reason("the host is made of dots")
+	}
+	if addr, ok := b.parseIPv4(host); ok {
+		b.buf = addr.AppendTo(b.buf)
+		return nil
+	}
+	for _, c := range host {
+		if c < 0x20 || c >= utf8.RuneSelf || strings.IndexByte(oddInHost, c) >= 0 {
+			b.marks |= OddHost
+		}
+	}
+	start := len(b.buf)
+	if b.buf = appendEscaped(b.buf, host); len(b.buf)-start > maxHost {
+		return reason("the host is longer than " + strconv.Itoa(maxHost) + " bytes")
+	}
+	return nil
+}
+
+// isPlainHost reports whether a host is canonical already and no address, A-label or
+// dots too many.
+func isPlainHost(raw string) bool {
+	label := 0
+	for i := range len(raw) {
+		if classes[raw[i]]&cleanHost != 0 {
+			continue
+		}
+		if raw[i] != '.' || i == label {
+			return false
+		}
+		label = i + 1
+	}
+	return label < len(raw) && raw[label] > '9' && !strings.Contains(raw, "xn--")
+}
+
+// mapNames applies IDNA where it has something to say: to names that are not
+// ASCII or have an A-label.
+func (b *builder) mapNames(host []byte) []byte {
+	ascii := true
+	for _, c := range host {
+		ascii = ascii && c < utf8.RuneSelf
+	}
+	if ascii && !strings.Contains(string(host), "xn--") {
+		return host
+	}
+	if !utf8.Valid(host) {
+		return host // escaped, and odd
+	}
+	if !ascii && (hasInvisible(host) || hasJoiner(host)) {
+		b.marks |= Invisible
+	}
+	mapped, err := asBrowser.ToASCII(string(host))
+	if err != nil {
+		b.marks |= OddHost
+		return []byte(mapLabels(string(host)))
+	}
+	return []byte(mapped)
+}
+
+// mapLabels makes ASCII of a host that UTS 46 refuses, label by label, so that
+// one bad label (an emoji newer than our tables, say) does not change what the
+// others are called.
+func mapLabels(host string) string {
+	labels := strings.FieldsFunc(host, func(r rune) bool {
+		return r == '.' || r == '\u3002' || r == '\uff0e' || r == '\uff61'
+	})
+	for i, label := range labels {
+		if mapped, err := asBrowser.ToASCII(label); err == nil {
+			labels[i] = mapped
+		} else if mapped, err := idna.Punycode.ToASCII(strings.ToLower(label)); err == nil {
+			labels[i] = mapped
+		}
+	}
+	return strings.Join(labels, ".")
+}
+
+// cleanDots drops dots before and behind and makes runs of them one, in place.
+func cleanDots(host []byte) []byte {
+	kept := host[:0]
+	for _, c := range host {
+		if c != '.' || len(kept) > 0 && kept[len(kept)-1] != '.' {
+			kept = append(kept, c)
+		}
+	}
+	if n := len(kept); n > 0 && kept[n-1] == '.' {
+		kept = kept[:n-1]
+	}
+	return kept
+}
+
+// parseIPv4 reads an address in any spelling that inet_aton knows: one to four
+// numbers, decimal, octal or hexadecimal, the last filling what is left. Numbers
+// that are too big for their place are cut as Safe Browsing cuts them
+// ("276.2.3" is 20.2.0.3), and marked, for browsers refuse them.
+func (b *builder) parseIPv4(host []byte) (addr netip.Addr, ok bool) {
+	text := string(host)
+	if quad, ok := beforeSpace(text); ok {
+		b.marks |= OddHost
+		text = quad
+	}
+	last := text[strings.LastIndexByte(text, '.')+1:]
+	if last[0] < '0' || last[0] > '9' {
+		return addr, false
+	}
+	var parts [4]uint32
+	n, odd := 0, false
+	for rest, more := text, true; more; n++ {
+		var part string
+		part, rest, more = strings.Cut(rest, ".")
+		v, ok := parseNumber(part)
+		if !ok || n == len(parts) {
+			if isNumeric(last) { // URL Standard §3.5: what ends in a number is an address or refused
+				b.marks |= OddHost
+			}
+			return addr, false
+		}
+		odd = odd || more && v > 255
+		parts[n] = v
+	}
+	bits := 8 * (5 - n)
+	odd = odd || uint64(parts[n-1])>>bits != 0
+	v := uint32(uint64(parts[n-1]) & (1<<bits - 1))
+	for i := range n - 1 {
+		v |= parts[i] & 0xff << (24 - 8*i)
+	}
+	if odd {
+		b.marks |= OddHost
+	}
+	addr = netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
+	if addr.String() != text {
+		b.marks |= Respelled
+	}
+	return addr, true
+}
+
+// beforeSpace finds the quad of "10.192.95.89 xy": Windows' resolver ignores
+// what follows a space, up to 15 characters in all (Safe Browsing's rule).
+func beforeSpace(host string) (string, bool) {
+	quad, _, ok := strings.Cut(host, " ")
+	if !ok || len(host) > 15 || strings.Count(quad, ".") != 3 {
+		return "", false
+	}
+	for part := range strings.SplitSeq(quad, ".") {
+		if len(part) < 1 || len(part) > 3 || strings.Trim(part, "0123456789") != "" {
+			return "", false
+		}
+	}
+	return quad, true
+}
+
+// parseNumber reads a number of an IPv4 address (URL Standard §3.5): "0x" alone is 0.
+func parseNumber(s string) (uint32, bool) {
+	base := 10
+	switch {
+	case strings.HasPrefix(s, "0x"):
+		s, base = s[2:], 16
+		if s == "" {
+			return 0, true
+		}
+	case len(s) > 1 && s[0] == '0':
+		s, base = s[1:], 8
+	}
+	v, err := strconv.ParseUint(s, base, 32)
+	return uint32(v), err == nil && s[0] != '+'
+}
+
+// isNumeric reports whether a label is a number for the "ends in a number checker".
+func isNumeric(label string) bool {
+	if hex, ok := strings.CutPrefix(label, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return strings.Trim(label, "0123456789") == ""
+}
+
+// nat64 is the well-known prefix (RFC 6052 §2.1); the last four bytes are an IPv4 address.
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+// appendIPv6 appends an address in brackets in its shortest form (RFC 5952). One that holds
+// an IPv4 address becomes that (Safe Browsing v5).
+func (b *builder) appendIPv6(raw string) error {
+	if raw[len(raw)-1] != ']' {
+		return reason("no ] after the address")
+	}
+	text, _, zone := strings.Cut(raw[1:len(raw)-1], "%")
+	addr, err := netip.ParseAddr(text)
+	if err != nil || addr.Is4() {
+		return reason("no IPv6 address between the brackets")
+	}
+	if zone { // browsers have no zones (RFC 6874)
+		b.marks |= OddHost
+	}
+	if nat64.Contains(addr) {
+		bytes := addr.As16()
+		addr = netip.AddrFrom4([4]byte(bytes[12:]))
+	}
+	if addr = addr.Unmap(); addr.Is4() {
+		b.marks |= Respelled
+		b.buf = addr.AppendTo(b.buf)
+		return nil
+	}
+	b.buf = append(b.buf, '[')
+	b.buf = addr.AppendTo(b.buf)
+	b.buf = append(b.buf, ']')
+	return nil
+}
+
+// hasInvisible reports whether text holds a character that is not seen and has
+// no use in a link: soft hyphen, zero-width space, bidi controls and the like.
+func hasInvisible(text []byte) bool {
+	for i := 0; i < len(text); {
+		if text[i] < utf8.RuneSelf {
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRune(text[i:])
+		i += n
+		switch {
+		case r == 0xad, r == 0x34f, r == 0x61c, r == 0x180e, r == 0xfeff, r == 0x200b,
+			0x200e <= r && r <= 0x200f, 0x202a <= r && r <= 0x202e,
+			0x2060 <= r && r <= 0x2064, 0x2066 <= r && r <= 0x206f:
+			return true
+		}
+	}
+	return false
+}
+
+// hasJoiner looks for the zero-width joiners, which Persian and Indic words in a path need.
+func hasJoiner(text []byte) bool {
+	return strings.ContainsAny(string(text), "\u200c\u200d")
+}

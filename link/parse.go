@@ -1,0 +1,354 @@
+package link
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// MaxLen bounds the canonical form, in bytes. Of a longer URL the end is cut and
+// the link marked so: refusing it would let a long query hide a bad host. What
+// mail and chat carry is shorter; browsers open up to 2 MiB.
+const MaxLen = 8 << 10
+
+// maxHost bounds the host, in bytes, as written and as kept. DNS allows 253;
+// percent-encoding makes it three times as long.
+const maxHost = 1 << 10
+
+// SyntaxError says why a text is no link.
+type SyntaxError struct {
+	Offset int // in bytes, into what was parsed less the tabs and line ends before it
+	Reason string
+}
+
+func (e *SyntaxError) Error() string { return fmt.Sprintf("byte %d: %s", e.Offset, e.Reason) }
+
+// Classes of bytes. A clean byte stands for itself in the canonical form.
+const (
+	cleanHost  = 1 << iota // a-z 0-9 - _
+	cleanPath              // printable ASCII but % # \ / ?
+	cleanQuery             // printable ASCII but % #
+)
+
+var classes = func() (c [256]uint8) {
+	for b := 0x21; b < 0x7f; b++ {
+		if b != '%' && b != '#' {
+			c[b] |= cleanQuery
+			if b != '\\' && b != '/' && b != '?' {
+				c[b] |= cleanPath
+			}
+		}
+		if 'a' <= b && b <= 'z' || '0' <= b && b <= '9' || b == '-' || b == '_' {
+			c[b] |= cleanHost
+		}
+	}
+	return c
+}()
+
+// Parse reads a URL with or without its scheme (http is assumed), leniently as
+// browsers do. Errors are of type *SyntaxError: the text has no host, or has a
+// scheme, host or port that cannot lead to a web or FTP server.
+//
+// It allocates once, the canonical form; not at all if raw is canonical, when
+// the Link shares its memory.
+func Parse(raw string) (Link, error) {
+	if l, ok := parseClean(raw); ok {
+		return l, nil
+	}
+	return parseAny(raw, true)
+}
+
+// parseClean reads the most frequent URLs, which are canonical but perhaps for a
+// fragment: http or https, a plain name, no port, nothing to decode or resolve.
+// Whatever else there is, it leaves to parseAny.
+func parseClean(raw string) (Link, bool) {
+	host := 0
+	switch {
+	case strings.HasPrefix(raw, "https://"):
+		host = len("https://")
+	case strings.HasPrefix(raw, "http://"):
+		host = len("http://")
+	default:
+		return Link{}, false
+	}
+	i, label := host, host
+	for i < len(raw) {
+		if classes[raw[i]]&cleanHost != 0 {
+			i++
+			continue
+		}
+		if raw[i] != '.' || i == label {
+			break
+		}
+		i++
+		label = i
+	}
+	// The last label must be a name: no digit first, which may be an address.
+	if i >= len(raw) || raw[i] != '/' || i == label || raw[label] <= '9' || i-host > maxHost {
+		return Link{}, false
+	}
+	if strings.Contains(raw[host:i], "xn--") {
+		return Link{}, false
+	}
+	hostEnd := i
+	pathEnd, end := cleanRest(raw, i)
+	if end < 0 || end > MaxLen {
+		return Link{}, false
+	}
+	l := Link{
+		s: raw[:end], host: uint8(host),
+		hostEnd: uint16(hostEnd), pathEnd: uint16(pathEnd), end: uint16(end),
+	}
+	l.locate()
+	return l, true
+}
+
+// cleanRest looks at the path and query that begin at i. It returns the ends of
+// the path and of the query, or -1 if they are not canonical as they are. A
+// fragment ends them.
+func cleanRest(raw string, i int) (pathEnd, end int) {
+	for i < len(raw) {
+		c := raw[i]
+		if classes[c]&cleanPath != 0 {
+			i++
+			continue
+		}
+		if c != '/' {
+			break
+		}
+		i++
+		if i < len(raw) && (raw[i] == '/' || raw[i] == '.') {
+			return 0, -1
+		}
+	}
+	pathEnd = i
+	if i == len(raw) || raw[i] == '#' {
+		return pathEnd, i
+	}
+	if raw[i] != '?' {
+		return 0, -1
+	}
+	i++
+	for i < len(raw) && classes[raw[i]]&cleanQuery != 0 {
+		i++
+	}
+	if i == pathEnd+1 || i < len(raw) && raw[i] != '#' {
+		return 0, -1 // an empty query is left out, by parseAny
+	}
+	return pathEnd, i
+}
+
+// schemes that lead to a server, with their ports. The URL Standard calls them special.
+var schemes = [...]struct {
+	name string
+	port uint16
+}{{"http", 80}, {"https", 443}, {"ftp", 21}, {"ws", 80}, {"wss", 443}}
+
+// parseAny reads any URL. If encoded is set, even the scheme's colon may be
+// percent-encoded; so it calls itself once at most.
+func parseAny(raw string, encoded bool) (Link, error) {
+	// URL Standard §4.4: controls and spaces around, tabs and line ends inside are not there.
+	text := strings.TrimLeftFunc(raw, isControlOrSpace)
+	offset := len(raw) - len(text)
+	text = strings.TrimRightFunc(text, isControlOrSpace)
+	if strings.ContainsAny(text, "\t\r\n") {
+		text = dropTabs.Replace(text)
+	}
+	text, _, _ = strings.Cut(text, "#")
+
+	if encoded && hasEncodedScheme(text) {
+		return parseAny(string(decode(nil, text, len(text))), false)
+	}
+	scheme, at, err := cutScheme(text)
+	if err != nil {
+		return Link{}, &SyntaxError{offset + at, err.Error()}
+	}
+	authEnd := len(text)
+	if i := strings.IndexAny(text[at:], `/\?`); i >= 0 {
+		authEnd = at + i
+	}
+
+	var scratch [512]byte
+	b := builder{buf: append(append(scratch[:0], schemes[scheme].name...), "://"...)}
+	if i := strings.LastIndexByte(text[at:authEnd], '@'); i >= 0 {
+		if i > 0 && text[at:at+i] != ":" {
+			b.marks |= Userinfo
+		}
+		at += i + 1
+	}
+	hostEnd, port, err := cutPort(text, at, authEnd)
+	if err != nil {
+		return Link{}, &SyntaxError{offset + hostEnd, err.Error()}
+	}
+	if port == schemes[scheme].port {
+		port = 0
+	}
+	l := Link{host: uint8(len(b.buf)), port: port}
+	if err := b.appendHost(text[at:hostEnd]); err != nil {
+		return Link{}, &SyntaxError{offset + at, err.Error()}
+	}
+	l.hostEnd = uint16(len(b.buf))
+	l.pathEnd = uint16(b.appendRest(text[authEnd:]))
+	l.end = uint16(len(b.buf))
+	l.marks = b.marks
+	if port != 0 { // the form to show follows behind
+		b.buf = append(b.buf, b.buf[:l.hostEnd]...)
+		b.buf = append(b.buf, ':')
+		b.buf = strconv.AppendUint(b.buf, uint64(port), 10)
+		b.buf = append(b.buf, b.buf[l.hostEnd:l.end]...)
+	}
+	l.s = string(b.buf)
+	l.locate()
+	return l, nil
+}
+
+var dropTabs = strings.NewReplacer("\t", "", "\r", "", "\n", "")
+
+func isControlOrSpace(r rune) bool { return r <= ' ' }
+
+type reason string
+
+func (r reason) Error() string { return string(r) }
+
+// cutScheme returns the index of the scheme and where the authority begins.
+// After a scheme that is special any number of slashes and backslashes may
+// stand, or none (URL Standard §4.4, "special authority ignore slashes state").
+// On error at is where it is.
+func cutScheme(text string) (scheme, at int, err error) {
+	if text == "" {
+		return 0, 0, reason("empty")
+	}
+	colon := strings.IndexAny(text, `:/\?`)
+	if colon < 0 || text[colon] != ':' {
+		switch {
+		case text[0] == '?' || text[0] == '/' && !strings.HasPrefix(text, "//"):
+			return 0, 0, reason("no host: a relative reference")
+		case text[0] == '/' || text[0] == '\\': // "//host/path"
+			return 0, skipSlashes(text, 0), nil
+		}
+		return 0, 0, nil
+	}
+	for i := range schemes {
+		if strings.EqualFold(text[:colon], schemes[i].name) {
+			at = skipSlashes(text, colon+1)
+			if at == len(text) {
+				return 0, at, reason("no host")
+			}
+			return i, at, nil
+		}
+	}
+	name := text[:colon]
+	if text[0] == '[' || isPort(text[colon+1:]) && (strings.Contains(name, ".") || name == "localhost") {
+		return 0, 0, nil // "host.example:8080/path"
+	}
+	return 0, 0, reason("not a scheme that leads to a web or FTP server")
+}
+
+func skipSlashes(text string, at int) int {
+	for at < len(text) && (text[at] == '/' || text[at] == '\\') {
+		at++
+	}
+	return at
+}
+
+// isPort reports whether text begins with digits that end where an authority may.
+func isPort(text string) bool {
+	i := 0
+	for i < len(text) && '0' <= text[i] && text[i] <= '9' {
+		i++
+	}
+	return i > 0 && (i == len(text) || strings.IndexByte(`/\?`, text[i]) >= 0)
+}
+
+// hasEncodedScheme reports whether a text begins with a scheme whose colon is
+// percent-encoded: "http%3A%2F%2Fhost/". Safe Browsing decodes before it looks
+// for the scheme.
+func hasEncodedScheme(text string) bool {
+	name, _, ok := strings.Cut(text, "%")
+	if !ok {
+		return false
+	}
+	for i := range schemes {
+		if strings.EqualFold(name, schemes[i].name) {
+			d := decode(nil, text, len(text))
+			return len(d) > len(name) && d[len(name)] == ':'
+		}
+	}
+	return false
+}
+
+// cutPort finds the port at the end of the authority text[at:end]. On error
+// hostEnd is where it is.
+func cutPort(text string, at, end int) (hostEnd int, port uint16, err error) {
+	colon := strings.LastIndexByte(text[at:end], ':')
+	if bracket := strings.LastIndexByte(text[at:end], ']'); colon < 0 || bracket > colon {
+		return end, 0, nil
+	}
+	colon += at
+	digits := strings.TrimLeft(text[colon+1:end], "0")
+	if digits == "" {
+		return colon, 0, nil
+	}
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil {
+		return colon + 1, 0, reason("the port is no number up to 65535")
+	}
+	return colon, uint16(n), nil
+}
+
+// locate finds the suffix, domain, site and tenant of a link whose other fields are set.
+func (l *Link) locate() {
+	base := int(l.host)
+	host := l.s[base:l.hostEnd]
+	l.tenant, l.tenantEnd = uint16(base), l.hostEnd
+	if isAddress(host) {
+		l.bits |= isAddr
+		l.suffix, l.domain = uint16(base), uint16(base)
+		return
+	}
+	r := names.find(host)
+	domain := before(host, r.icann)
+	l.suffix, l.domain = uint16(base+r.icann), uint16(base+domain)
+	if r.suffix > 0 {
+		l.site = uint16(base + before(host, r.suffix))
+	}
+	if r.wrapper != nil {
+		l.bits |= isWrapper
+	}
+
+	tenant := domain
+	if r.platform >= 0 && r.platform < r.icann {
+		tenant = before(host, r.platform)
+		l.platform = r.kind
+		if r.platform == 0 || r.platform == len("www.") && strings.HasPrefix(host, "www.") {
+			l.bits |= isRoot
+		}
+	}
+	l.tenant = uint16(base + tenant)
+	switch {
+	case r.paths < 0:
+	case r.paths == 0 || r.paths == len("www.") && strings.HasPrefix(host, "www."):
+		end, kind := pathTenant(names.paths[r.pathRule.paths], l.s, int(l.hostEnd), int(l.pathEnd))
+		l.tenant, l.tenantEnd, l.platform = uint16(base), uint16(end), kind
+		l.bits &^= isRoot
+		if end == int(l.hostEnd) {
+			l.bits |= isRoot
+		}
+	case r.paths == tenant: // a name of the platform's own, such as api.github.com
+		l.platform = names.paths[r.pathRule.paths][0].kind
+		l.bits |= isRoot
+	}
+}
+
+// isAddress reports whether a canonical host is an address.
+func isAddress(host string) bool {
+	if host[0] == '[' {
+		return true
+	}
+	if c := host[len(host)-1]; c < '0' || c > '9' || host[0] > '9' {
+		return false
+	}
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
