@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Judges event streams and prints the figures that stand in the README:
+# tools/eval.sh DIR, with DIR/streams/NAME.jsonl.gz and NAME.truth.tsv.gz.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+data=${1:-}
+[ -d "$data/streams" ] || { echo "usage: make eval DATA=DIR, where DIR/streams holds NAME.jsonl.gz and NAME.truth.tsv.gz" >&2; exit 2; }
+mkdir -p bin
+go build -o bin/headlight ./cmd/headlight
+for stream in "$data"/streams/*.jsonl.gz; do
+	name=$(basename "$stream" .jsonl.gz)
+	echo "== $name"
+	from=()
+	case $name in dns*) from=(-from 2022-01-01T00:00:00Z) ;; esac
+	bin/headlight eval -table "${from[@]}" -truth "$data/streams/$name.truth.tsv.gz" "$stream"
+done

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Installs what the tests need and is missing: a C compiler for the race
+# detector and systemd-analyze for the unit file. Go itself must be there.
+set -euo pipefail
+need=()
+command -v gcc >/dev/null || need+=(gcc libc6-dev)
+command -v systemd-analyze >/dev/null || need+=(systemd)
+command -v go >/dev/null || { echo "Go 1.26 or newer is needed: https://go.dev/doc/install" >&2; exit 1; }
+[ ${#need[@]} -eq 0 ] && exit 0
+echo "installing: ${need[*]}"
+sudo=
+[ "$(id -u)" -eq 0 ] || sudo=sudo
+$sudo apt-get update -qq
+DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${need[@]}"
