@@ -13,7 +13,9 @@ import (
 // What one event does is the same in any order of the events of a fortnight
 // for judgements of threat, for lists of popular names and for users' words.
 // Retracted and an operator's Benign take back what stands before them in the
-// log, and which sightings count depends on which came first.
+// log, which sightings count depends on which came first, what is forgotten
+// (see forget) on when it was last spoken of; and taking back units of older
+// days leaves a rest of at most a 32nd.
 func (t *Table) Apply(e evidence.Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -97,8 +99,8 @@ func (t *Table) condemn(child uint64, lad *ladder, c int, d uint16, rater uint32
 		r, _ := t.get(lad[i])
 		r.advance(d)
 		r.raters |= rater
-		if unit && i == rungTenant {
-			t.condemnAbove(&r, lad, c, d, rater)
+		if i == rungTenant {
+			t.condemnAbove(&r, lad, c, d, rater, unit)
 		}
 		if unit {
 			r.addBad(c, d, fresh)
@@ -111,17 +113,26 @@ func (t *Table) condemn(child uint64, lad *ladder, c int, d uint16, rater uint32
 	}
 }
 
-// condemnAbove counts the tenant as bad in the rungs above, once a day.
-func (t *Table) condemnAbove(tenant *entry, lad *ladder, c int, d uint16, rater uint32) {
-	unit, fresh := tenant.markBad(c, d)
+// condemnAbove tells the rungs above of a word on a tenant. If it brought a unit
+// and that is the tenant's first of the class on that day, it is one for them.
+func (t *Table) condemnAbove(tenant *entry, lad *ladder, c int, d uint16, rater uint32, unit bool) {
+	fresh := false
+	if unit {
+		unit, fresh = tenant.markBad(c, d)
+	}
 	for _, i := range above {
-		if !unit || lad[i] == 0 {
+		if lad[i] == 0 {
 			continue
 		}
 		r, _ := t.get(lad[i])
+		if !unit && r.raters&rater != 0 {
+			continue
+		}
 		r.advance(d)
 		r.raters |= rater
-		r.addBad(c, d, fresh)
+		if unit {
+			r.addBad(c, d, fresh)
+		}
 		t.put(lad[i], &r)
 	}
 }

@@ -1,0 +1,157 @@
+package reputation
+
+import (
+	"math"
+	"math/bits"
+	"time"
+
+	"headlight.example/evidence"
+	"headlight.example/link"
+)
+
+// Rating is what the table holds of one subject, for people to read.
+type Rating struct {
+	Subject evidence.Subject
+	// Known is false if the table holds nothing of it.
+	Known bool
+	// Bad and Good are units as of now, in the memory of days (half-life 7) and
+	// that of months (180): days on which a URL or, above the tenant, a tenant
+	// below it was bad or good. Popularity counts into Good of a tenant.
+	Fast, Slow struct{ Bad, Good float64 }
+	// Threats is Slow.Bad by class, from evidence.Phishing to evidence.Spam.
+	Threats [4]float64
+	// URLs is how many distinct URLs below it were bad; 15 means at least 15.
+	URLs int
+	// Raters are the groups with a bad word of it or of what is below, as bits:
+	// see Table.RaterNames. Listed are those that named it itself.
+	Raters, Listed uint32
+	// Heard is how many groups of users at least reported it of late.
+	Heard int
+	// Appealed: somebody asked for a review and nobody answered yet.
+	Appealed bool
+	// Anchor is the operator's word on it, nil if there is none that holds.
+	Anchor *Anchor
+	// WellKnown: it is in the list compiled in. Popularity is 0 to 1 on the
+	// logarithm of the rank: 1 for the first, 0 for the millionth and all behind.
+	WellKnown  bool
+	Popularity float64
+	// Posterior is the probability that a link is bad of which just the rungs
+	// down to this one are known; Weight is what this rung adds to it, in log-odds.
+	Posterior, Weight float64
+	// Newest is the day on which anything was last counted.
+	Newest time.Time
+}
+
+// Rate says what the table holds of a subject. It returns a Rating that is not
+// Known for kinds that are on no ladder and for keys that no link has.
+func (t *Table) Rate(s evidence.Subject, p *Policy, now time.Time) Rating {
+	l, ok := linkTo(s)
+	if !ok {
+		return Rating{Subject: s}
+	}
+	var c inquiry
+	c.open(t, l, p, now)
+	c.weigh()
+	if s.Kind == evidence.Addr {
+		return c.rate(rungTenant, s)
+	}
+	for i := nRungs - 1; i >= 0; i-- {
+		if on := c.subject[i]; on.Key == s.Key && (on.Kind == s.Kind || s.Kind == evidence.Host || s.Kind == evidence.Domain) {
+			return c.rate(i, s)
+		}
+	}
+	return c.rate(-1, s)
+}
+
+// Explain gives the rungs of a link from the widest to the URL itself, with
+// what each adds to the score.
+func (t *Table) Explain(l link.Link, p *Policy, now time.Time) []Rating {
+	var c inquiry
+	c.open(t, l, p, now)
+	c.weigh()
+	var rungs []Rating
+	for i, s := range c.subject {
+		if s.Kind != 0 {
+			rungs = append(rungs, c.rate(i, s))
+		}
+	}
+	return rungs
+}
+
+// rate writes down rung i, or if that is −1 a name that is no rung of its own.
+func (c *inquiry) rate(i int, s evidence.Subject) Rating {
+	r := Rating{Subject: s, Posterior: c.p.Prior}
+	if i >= 0 {
+		e := &c.rung[i]
+		r.Known = e.day != 0
+		r.Posterior, r.Weight = c.posterior[i], c.weight[i]
+		r.count(e, c.day)
+		if i == rungTenant && c.l.Platform() == link.None {
+			g := rankGood(faded(e.rank, e.day, c.day))
+			r.Fast.Good += g
+			r.Slow.Good += g
+		}
+	}
+	if s.Kind == evidence.URL {
+		r.word(c, c.lad[rungURL])
+		return r
+	}
+	l, ok := linkTo(s)
+	name := s.Key
+	if ok && s.Kind != evidence.Path {
+		name = nameOf(s.Kind, l)
+	}
+	r.word(c, c.t.key.Hash(nameKind, name))
+	if s.Kind == evidence.Tenant || s.Kind == evidence.Domain {
+		_, r.WellKnown = c.t.wellKnown[c.t.key.Hash(evidence.Tenant, s.Key)]
+	}
+	return r
+}
+
+// count takes over the sums of an entry.
+func (r *Rating) count(e *entry, day uint16) {
+	fast, slow := e.at(day)
+	r.Fast.Bad, r.Fast.Good = fast.bad, fast.good
+	r.Slow.Bad, r.Slow.Good = slow.bad, slow.good
+	q := landmark(e.day, slowDays)
+	for k := range r.Threats {
+		r.Threats[k] = value(e.slow[k], q, slowPow, max(day, e.day))
+	}
+	r.Raters = e.raters
+	if !e.child {
+		r.URLs = e.urls()
+		r.Popularity = float64(faded(e.rank, e.day, day)) / maxRank
+	}
+	if e.day != 0 {
+		r.Newest = time.Unix(int64(e.day)*86400, 0).UTC()
+	}
+}
+
+// word takes over what was said of the subject itself.
+func (r *Rating) word(c *inquiry, child uint64) {
+	e, ok := c.t.get(child)
+	if !ok {
+		return
+	}
+	r.Known = true
+	r.Listed = e.raters
+	r.Raters |= e.raters
+	r.Appealed = e.appealed
+	if int(c.day)-int(e.day) <= heardDays {
+		r.Heard = bits.OnesCount8(e.marks)
+	}
+	if a, ok := c.t.anchors.live(child, c.now); ok && e.anchored {
+		r.Anchor = &a
+	}
+	if day := time.Unix(int64(e.day)*86400, 0).UTC(); day.After(r.Newest) && e.day != 0 {
+		r.Newest = day
+	}
+}
+
+// Share is the part of bad in the memory of months, NaN if nothing was counted.
+func (r *Rating) Share() float64 {
+	if n := r.Slow.Bad + r.Slow.Good; n > 0 {
+		return r.Slow.Bad / n
+	}
+	return math.NaN()
+}

@@ -1,0 +1,672 @@
+package reputation_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"headlight.example/evidence"
+	"headlight.example/link"
+	"headlight.example/reputation"
+)
+
+// slowFold is the table in obvious code: it keeps every unit of every child
+// with its day, and counts by going through them. It knows the rules of the
+// fold, and nothing of masks, shifts, landmarks or shards.
+type slowFold struct {
+	children map[string]*slowChild
+	tenants  map[string]*slowTenant
+	groups   map[string]map[string]bool // by rung: who spoke of it
+	popular  map[string][]slowRank
+	waiting  []slowSighting
+	clock    time.Time
+}
+
+// slowChild is a URL, or a list's word on a name or path, which counts in rungs.
+type slowChild struct {
+	url    bool
+	rungs  []string // path, host, tenant
+	tenant string
+	newest int
+	bad    map[slowUnit]bool // counted; true if in the fast memory too, which knows no classes
+	good   map[int]bool      // days marked
+	praise []int             // days counted whole
+	tenth  []int             // days counted a tenth
+	groups map[string]bool
+}
+
+type slowUnit struct{ class, day int }
+
+// slowTenant is a tenant as a child of the rungs above.
+type slowTenant struct {
+	above   []string
+	newest  int
+	bad     map[slowUnit]bool
+	good    map[int]int // day → tenths
+	sighted map[int]int
+}
+
+type slowRank struct {
+	step float64
+	day  int
+}
+
+// rank is the popularity of a tenant, 0 to 1: the best of the ranks it was
+// given, each less 8 steps of 31 for every 64th day since.
+func (f *slowFold) rank(tenant string, today int) (best float64) {
+	for _, r := range f.popular[tenant] {
+		best = max(best, (r.step-8*float64(today/64-r.day/64))/31)
+	}
+	return best
+}
+
+type slowSighting struct {
+	at  time.Time
+	url string
+}
+
+func newSlowFold() *slowFold {
+	return &slowFold{children: map[string]*slowChild{}, tenants: map[string]*slowTenant{},
+		groups: map[string]map[string]bool{}, popular: map[string][]slowRank{}}
+}
+
+func slowDay(t time.Time) int { return int(t.Unix() / 86400) }
+
+// slowLink gives the keys of a link's rungs: "kind key".
+func slowLink(l link.Link) (inside, above []string, tenant string) {
+	tenant = "tenant " + l.Tenant()
+	inside = []string{tenant}
+	if strings.Contains(l.Tenant(), "/") {
+		return inside, []string{"host " + l.Host()}, tenant
+	}
+	if l.Host() != l.Tenant() {
+		inside = append(inside, "host "+l.Host())
+	}
+	if l.Path() != "" {
+		inside = append(inside, "path "+l.Path())
+	}
+	switch {
+	case l.Platform() == link.None && l.Suffix() != l.Tenant():
+		above = []string{"suffix " + l.Suffix()}
+	case l.Platform() != link.None && l.Domain() != l.Tenant():
+		above = []string{"domain " + l.Domain()}
+	}
+	return inside, above, tenant
+}
+
+// child finds or makes the child that a subject stands for.
+func (f *slowFold) child(s evidence.Subject) *slowChild {
+	l, _ := link.Parse("http://" + s.Key)
+	inside, above, tenant := slowLink(l)
+	name := s.Key
+	switch {
+	case s.Kind == evidence.URL:
+	case s.Kind == evidence.Path && "tenant "+strings.TrimSuffix(s.Key, "/") != tenant:
+		name = "list " + name
+	case s.Kind == evidence.Host && l.Host() != l.Tenant():
+		name, inside = "list "+name, []string{tenant, "host " + l.Host()}
+	default:
+		name, inside = "list "+strings.TrimSuffix(name, "/"), []string{tenant}
+	}
+	if f.tenants[tenant] == nil {
+		f.tenants[tenant] = &slowTenant{above: above, bad: map[slowUnit]bool{}, good: map[int]int{}, sighted: map[int]int{}}
+	}
+	c := f.children[name]
+	if c == nil {
+		c = &slowChild{url: s.Kind == evidence.URL, rungs: inside, tenant: tenant,
+			bad: map[slowUnit]bool{}, good: map[int]bool{}, groups: map[string]bool{}}
+		f.children[name] = c
+	}
+	return c
+}
+
+// newUnit applies the rule for units: each class and day once; of days before
+// the window of 16 only what is the first of its class in the child, or in any
+// of the tenant's. It is fresh if it is the first of any class.
+func newUnit(counted map[slowUnit]bool, newest int, u slowUnit, children ...*slowChild) (unit, fresh bool) {
+	unit, fresh = true, true
+	if newest-u.day < 16 {
+		for other := range counted {
+			unit = unit && other != u
+			fresh = fresh && other.day != u.day
+		}
+		return unit, fresh
+	}
+	for _, c := range children {
+		for other := range c.bad {
+			unit = unit && other.class != u.class
+			fresh = false
+		}
+	}
+	return unit, fresh
+}
+
+// of gives the children of a tenant.
+func (f *slowFold) of(tenant string) (list []*slowChild) {
+	for _, c := range f.children {
+		if c.tenant == tenant {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+func (f *slowFold) apply(r evidence.Record) {
+	if r.Time.After(f.clock) {
+		f.clock = r.Time
+	}
+	f.mature()
+	c, d, group := f.child(r.Subject), slowDay(r.Time), evidence.Group(r.Rater)
+	switch {
+	case r.Assertion == evidence.Seen:
+		f.see(c, r)
+	case r.Assertion == evidence.Popular:
+		step := max(math.Round(31*(1-math.Log10(float64(r.Count))/6)), 1)
+		f.popular[c.tenant] = append(f.popular[c.tenant], slowRank{step, d})
+		f.tenants[c.tenant].newest = max(f.tenants[c.tenant].newest, d)
+	case r.Assertion.Threat():
+		f.condemn(c, slowUnit{int(r.Assertion), d}, group)
+	case r.Assertion == evidence.Retracted, r.Assertion == evidence.Benign:
+		f.retract(c, group)
+		if r.Assertion == evidence.Benign {
+			c.newest = max(c.newest, d)
+			old := c.newest-d >= 16
+			if !old && !c.good[d] || old && len(c.praise)+len(c.tenth) == 0 {
+				c.good[d] = !old
+				f.credit(c, d, 10)
+			}
+		}
+	}
+}
+
+func (f *slowFold) condemn(c *slowChild, u slowUnit, group string) {
+	c.newest = max(c.newest, u.day)
+	t := f.tenants[c.tenant]
+	unit, fresh := newUnit(c.bad, c.newest, u, c)
+	if !unit && c.groups[group] {
+		return
+	}
+	t.newest = max(t.newest, u.day)
+	if unit && len(c.bad) == 0 {
+		c.praise, c.tenth = nil, nil
+	}
+	c.groups[group] = true
+	for _, rung := range append(append([]string{}, c.rungs...), t.above...) {
+		if f.groups[rung] == nil {
+			f.groups[rung] = map[string]bool{}
+		}
+		f.groups[rung][group] = true
+	}
+	if unit {
+		if unit, fresh := newUnit(t.bad, t.newest, u, f.of(c.tenant)...); unit {
+			t.bad[u] = fresh
+		}
+		c.bad[u] = fresh
+	}
+}
+
+func (f *slowFold) retract(c *slowChild, group string) {
+	if !c.groups[group] {
+		return
+	}
+	delete(c.groups, group)
+	if len(c.groups) > 0 || len(c.bad) == 0 {
+		return
+	}
+	c.bad = map[slowUnit]bool{}
+	for _, rung := range c.rungs {
+		if slow, _ := f.count(rung, 180, slowDay(f.clock)); slow == 0 {
+			f.groups[rung] = nil
+			if rung == c.tenant {
+				t := f.tenants[c.tenant]
+				for u := range t.bad {
+					if t.newest-u.day < 16 { // older ones are not known any more
+						delete(t.bad, u)
+					}
+				}
+			}
+		}
+	}
+}
+
+func (f *slowFold) see(c *slowChild, r evidence.Record) {
+	d, t := slowDay(r.Time), f.tenants[c.tenant]
+	newest, tenantNewest := max(c.newest, d), max(t.newest, d)
+	if newest-d >= 16 || c.good[d] || tenantNewest-d > 1 || t.sighted[d] == 3 {
+		return
+	}
+	t.sighted[d]++
+	c.good[d] = true
+	c.newest, t.newest = newest, tenantNewest
+	f.waiting = append(f.waiting, slowSighting{r.Time, r.Subject.Key})
+}
+
+func (f *slowFold) mature() {
+	for len(f.waiting) > 0 && !f.waiting[0].at.Add(6*time.Hour).After(f.clock) {
+		s := f.waiting[0]
+		f.waiting = f.waiting[1:]
+		c := f.children[s.url]
+		if len(c.bad) > 0 {
+			continue
+		}
+		host := c.tenant
+		for _, rung := range c.rungs {
+			if strings.HasPrefix(rung, "host ") {
+				host = rung
+			}
+		}
+		tenths := 10
+		if bad, _ := f.count(host, 7, slowDay(f.clock)); bad > .3 {
+			tenths = 1
+		}
+		f.credit(c, slowDay(s.at), tenths)
+	}
+}
+
+func (f *slowFold) credit(c *slowChild, d, tenths int) {
+	t := f.tenants[c.tenant]
+	c.newest, t.newest = max(c.newest, d), max(t.newest, d)
+	_, before := f.count(c.tenant, 180, d)
+	if tenths == 10 {
+		c.praise = append(c.praise, d)
+	} else {
+		c.tenth = append(c.tenth, d)
+	}
+	if _, ok := t.good[d]; !ok && (t.newest-d < 16 || before == 0) {
+		t.good[d] = tenths
+	}
+}
+
+// count gives the units of a rung as of a day, with a half-life in days.
+func (f *slowFold) count(rung string, half float64, today int) (bad, good float64) {
+	weigh := func(d int) float64 { return math.Exp2(-float64(today-d) / half) }
+	units := func(bads map[slowUnit]bool) {
+		for u, fresh := range bads {
+			if half == 180 || fresh {
+				bad += weigh(u.day)
+			}
+		}
+	}
+	for name, c := range f.children {
+		inside := "url "+name == rung
+		for _, r := range c.rungs {
+			inside = inside || r == rung
+		}
+		if !inside {
+			continue
+		}
+		units(c.bad)
+		for _, d := range c.praise {
+			good += weigh(d)
+		}
+		for _, d := range c.tenth {
+			good += weigh(d) / 10
+		}
+	}
+	for _, t := range f.tenants {
+		for _, r := range t.above {
+			if r == rung {
+				units(t.bad)
+				for d, tenths := range t.good {
+					good += weigh(d) * float64(tenths) / 10
+				}
+			}
+		}
+	}
+	return bad, good
+}
+
+// urls counts the distinct children of a rung that are bad.
+func (f *slowFold) urls(rung string) (n int) {
+	for _, c := range f.children {
+		for _, r := range c.rungs {
+			if r == rung && len(c.bad) > 0 {
+				n++
+			}
+		}
+	}
+	return min(n, 15)
+}
+
+// odds are limited: nothing is surer than a million to one.
+func odds(p float64) float64 {
+	p = min(max(p, 1e-6), 1-1e-6)
+	return math.Log(p / (1 - p))
+}
+
+// score is the chain of the reference, model A, with the caps.
+func (f *slowFold) score(l link.Link, p *reputation.Policy, today int) float64 {
+	inside, above, tenant := slowLink(l)
+	fast, slow, z := p.Prior, p.Prior, odds(p.Prior)
+	rungs := append(append([]string{}, above...), append(inside, "url "+l.URL())...)
+	for i, rung := range rungs {
+		if i > 0 && rung[strings.Index(rung, " "):] == rungs[i-1][strings.Index(rungs[i-1], " "):] {
+			continue
+		}
+		fb, fg := f.count(rung, 7, today)
+		sb, sg := f.count(rung, 180, today)
+		if rung == tenant && l.Platform() == link.None {
+			fg += 20 * f.rank(tenant, today)
+			sg += 20 * f.rank(tenant, today)
+		}
+		if fb+fg+sb+sg == 0 {
+			continue
+		}
+		kappa := p.KappaOwn
+		if i < len(above) {
+			kappa = p.KappaAbove
+		}
+		fast, slow = (fb+kappa*fast)/(fb+fg+kappa), (sb+kappa*slow)/(sb+sg+kappa)
+		z = (odds(fast) + odds(slow)) / 2
+		limit := p.AboveCap
+		if l.Platform() != link.None {
+			limit = p.PlatformCap
+		}
+		if i < len(above) && z > odds(p.Prior)+limit {
+			z = odds(p.Prior) + limit
+			fast, slow = 1/(1+math.Exp(-z)), 1/(1+math.Exp(-z))
+		}
+	}
+	if l.PlatformRoot() {
+		z += p.WellKnownWeight
+	}
+	return 1 / (1 + math.Exp(-z))
+}
+
+// The cast of the random stories.
+var (
+	castURLs = []string{
+		"one.example/", "one.example/a/1", "www.one.example/a/1", "www.one.example/a/2?q", "www.one.example/b/",
+		"two.example/x", "deep.er.two.example/x/y", "user.github.io/a/b", "user.github.io/", "other.github.io/a/",
+		"github.io/", "192.0.2.7/m.bin", "github.com/user/repo", "github.com/other/repo", "bit.ly/abc",
+	}
+	castNames = []evidence.Subject{
+		{Kind: evidence.Host, Key: "www.one.example"}, {Kind: evidence.Host, Key: "one.example"},
+		{Kind: evidence.Domain, Key: "two.example"}, {Kind: evidence.Tenant, Key: "user.github.io"},
+		{Kind: evidence.Path, Key: "www.one.example/a/"}, {Kind: evidence.Path, Key: "github.com/user/"},
+	}
+	castFeeds = []string{"feed/one", "feed/two", "feed/three/member", "feed/three/other"}
+)
+
+// randomRecords makes n records within the given number of days.
+func randomRecords(r *rand.Rand, key *evidence.Key, n, days int, judgementsOnly bool) []evidence.Record {
+	records := make([]evidence.Record, n)
+	at := start
+	for i := range records {
+		at = at.Add(time.Duration(r.Int64N(2 * int64(days) * int64(24*time.Hour) / int64(n+1))))
+		if at.After(start.Add(time.Duration(days) * 24 * time.Hour)) {
+			at = start.Add(time.Duration(days) * 24 * time.Hour)
+		}
+		rec := evidence.Record{Time: at, Rater: castFeeds[r.IntN(len(castFeeds))], Count: 1,
+			Subject:   evidence.Subject{Kind: evidence.URL, Key: castURLs[r.IntN(len(castURLs))]},
+			Assertion: evidence.Phishing + evidence.Assertion(r.IntN(4))}
+		if r.IntN(5) == 0 {
+			rec.Subject = castNames[r.IntN(len(castNames))]
+		}
+		if r.IntN(8) == 0 { // late
+			rec.Time = rec.Time.Add(-time.Duration(r.IntN(min(days, 20)*24)) * time.Hour)
+		}
+		switch k := r.IntN(20); {
+		case k == 0:
+			rec.Assertion, rec.Count = evidence.Popular, uint32(1+r.IntN(1_000_000))
+			rec.Subject = evidence.Subject{Kind: evidence.Domain, Key: "one.example"}
+		case k < 2 && !judgementsOnly:
+			rec.Assertion = evidence.Retracted
+		case k < 3 && !judgementsOnly:
+			rec.Assertion = evidence.Benign
+		case k < 12 && !judgementsOnly && rec.Subject.Kind == evidence.URL:
+			rec.Rater, rec.Assertion = "service/sighting", evidence.Seen
+		case k < 4 && judgementsOnly:
+			rec.Rater = fmt.Sprintf("user/u%d", r.IntN(20))
+		}
+		records[i] = rec
+	}
+	return records
+}
+
+// applyAll folds records; a sighting is sealed, as in life.
+func applyAll(t *reputation.Table, key *evidence.Key, records []evidence.Record) {
+	for i, r := range records {
+		if r.Assertion == evidence.Seen && i%2 == 0 {
+			l, _ := link.Parse("http://" + r.Subject.Key)
+			r.Subject = key.Seal(l)
+		}
+		t.Apply(evidence.Entry{Record: r})
+	}
+}
+
+// checkFold compares the table with its twin after the same records.
+func checkFold(t *testing.T, seed uint64, n, days int) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 1))
+	key := &evidence.Key{byte(seed)}
+	table, twin, p := reputation.NewTable(key), newSlowFold(), reputation.DefaultPolicy()
+	p.VetoRank = 0
+	records := randomRecords(r, key, n, days, false)
+	applyAll(table, key, records)
+	for _, rec := range records {
+		twin.apply(rec)
+	}
+	now := twin.clock.Add(time.Duration(r.IntN(10)) * day)
+	today := slowDay(now)
+	near := func(what string, got, want float64) {
+		t.Helper()
+		if math.Abs(got-want) > .03*want+.04 {
+			t.Errorf("seed %d: %s: got %.3f, want %.3f", seed, what, got, want)
+		}
+	}
+	for _, u := range castURLs {
+		l, _ := link.Parse("http://" + u)
+		for _, rung := range table.Explain(l, p, now) {
+			name := rung.Subject.Kind.String() + " " + rung.Subject.Key
+			bad, good := twin.count(name, 7, today)
+			near(name+" popularity", rung.Popularity, twin.rank(name, today))
+			if l.Platform() == link.None {
+				good += 20 * rung.Popularity
+			}
+			near(name+" fast bad", rung.Fast.Bad, bad)
+			near(name+" fast good", rung.Fast.Good, good)
+			bad, good = twin.count(name, 180, today)
+			if l.Platform() == link.None {
+				good += 20 * rung.Popularity
+			}
+			near(name+" slow bad", rung.Slow.Bad, bad)
+			near(name+" slow good", rung.Slow.Good, good)
+			if kind := rung.Subject.Kind; kind == evidence.Tenant || kind == evidence.Path {
+				if want := twin.urls(name); rung.URLs != want {
+					t.Errorf("seed %d: %s: %d URLs, want %d", seed, name, rung.URLs, want)
+				}
+				want := len(twin.groups[name])
+				if got := len(table.RaterNames(rung.Raters&^rung.Listed)) + len(table.RaterNames(rung.Listed)); got != want {
+					t.Errorf("seed %d: %s: %d groups %v, want %v", seed, name, got, table.RaterNames(rung.Raters), twin.groups[name])
+				}
+			}
+		}
+		checkVerdict(t, seed, table, twin, l, p, now)
+	}
+	copied := roundTrip(t, table, key)
+	more := randomRecords(r, key, n, days, false)
+	applyAll(table, key, more)
+	applyAll(copied, key, more)
+	if table.Sum() != copied.Sum() {
+		t.Errorf("seed %d: a table goes on otherwise after a snapshot", seed)
+	}
+}
+
+// checkVerdict compares score and level with what the twin's counts mean.
+func checkVerdict(t *testing.T, seed uint64, table *reputation.Table, twin *slowFold, l link.Link, p *reputation.Policy, now time.Time) {
+	t.Helper()
+	v := table.Judge(l, p, now)
+	want := twin.score(l, p, slowDay(now))
+	limits := p.Thresholds[reputation.ClassOf(l)]
+	c := twin.children[l.URL()]
+	listed := c != nil && len(c.groups) > 0 && len(c.bad) > 0 && !l.PlatformRoot()
+	for name, other := range twin.children {
+		if l.PlatformRoot() || other.url || len(other.groups) == 0 || len(other.bad) == 0 {
+			continue
+		}
+		name = strings.TrimPrefix(name, "list ")
+		switch rest, below := strings.CutPrefix(l.URL(), name); {
+		case below && (strings.HasSuffix(name, "/") || rest == "" || rest[0] == '/' || rest[0] == '?'):
+			listed = true
+		case !strings.Contains(name, "/") && strings.HasSuffix(l.Host(), "."+name):
+			listed = true
+		}
+	}
+	if listed {
+		if v.Level != reputation.Dangerous || v.Score < p.FeedTrust {
+			t.Errorf("seed %d: %v is listed but %v, %.3f", seed, l, v.Level, v.Score)
+		}
+		return
+	}
+	if math.Abs(odds(v.Score)-odds(want)) > .15 {
+		t.Errorf("seed %d: %v has score %.4f, want %.4f: %+v", seed, l, v.Score, want, v.Reasons())
+	}
+	if want > limits.Suspicious+.05 && v.Level < reputation.Suspicious && !l.PlatformRoot() {
+		t.Errorf("seed %d: %v is %v at %.3f", seed, l, v.Level, want)
+	}
+	if (want < limits.Suspicious-.05 || l.PlatformRoot()) && v.Level > reputation.Unknown {
+		t.Errorf("seed %d: %v is %v at %.3f", seed, l, v.Level, want)
+	}
+	if _, _, tenant := slowLink(l); v.Level == reputation.Dangerous && len(twin.groups[tenant]) < 2 {
+		t.Errorf("seed %d: %v is dangerous by the word of %v", seed, l, twin.groups[tenant])
+	}
+}
+
+func TestTheFoldEqualsItsObviousTwin(t *testing.T) {
+	for seed := range uint64(300) {
+		checkFold(t, seed, 5+int(seed)%120, 1+int(seed)%30)
+		if t.Failed() {
+			break
+		}
+	}
+}
+
+func FuzzFold(f *testing.F) {
+	f.Add(uint64(1), uint8(60), uint8(20))
+	f.Fuzz(func(t *testing.T, seed uint64, n, days uint8) {
+		checkFold(t, seed, int(n), 1+int(days)%30)
+		checkOrder(t, seed, int(n))
+	})
+}
+
+// checkOrder folds the same judgements of a fortnight in two orders, with
+// repetitions, and through a snapshot.
+func checkOrder(t *testing.T, seed uint64, n int) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 2))
+	key := &evidence.Key{9}
+	// Before the fortnight, and nothing so old that it is forgotten within it,
+	// nor good units to take back: of older days that is rounded.
+	past := randomRecords(r, key, n, 8, true)
+	for i := range past {
+		past[i].Time = past[i].Time.Add(-8 * day)
+	}
+	records := randomRecords(r, key, n, 14, true)
+	for i := range records {
+		if records[i].Time.Before(start) {
+			records[i].Time = start
+		}
+	}
+	end := evidence.Record{Time: start.Add(14 * day), Rater: "service/sighting", Assertion: evidence.Seen,
+		Subject: evidence.Subject{Kind: evidence.URL, Key: "end.example/"}}
+	fold := func(records []evidence.Record) *reputation.Table {
+		table := reputation.NewTable(key)
+		applyAll(table, key, past)
+		applyAll(table, key, records)
+		applyAll(table, key, []evidence.Record{end})
+		return table
+	}
+	want := fold(records).Sum()
+	again := append(append([]evidence.Record{}, records...), records[:n/2]...)
+	if got := fold(again).Sum(); got != want {
+		t.Fatalf("seed %d: saying it twice is not once", seed)
+	}
+	r.Shuffle(len(again), func(i, j int) { again[i], again[j] = again[j], again[i] })
+	table := fold(again)
+	if got := table.Sum(); got != want {
+		t.Fatalf("seed %d: the order of a fortnight matters", seed)
+	}
+	if got := roundTrip(t, table, key).Sum(); got != want {
+		t.Fatalf("seed %d: a snapshot is not what was written", seed)
+	}
+}
+
+func TestTheOrderOfAFortnightDoesNotMatter(t *testing.T) {
+	for seed := range uint64(100) {
+		checkOrder(t, seed, 80)
+	}
+}
+
+func roundTrip(t *testing.T, table *reputation.Table, key *evidence.Key) *reputation.Table {
+	t.Helper()
+	var b bytes.Buffer
+	n, err := table.WriteTo(&b)
+	if err != nil || n != int64(b.Len()) {
+		t.Fatalf("wrote %d of %d bytes, %v", n, b.Len(), err)
+	}
+	first := bytes.Clone(b.Bytes())
+	copied, err := reputation.ReadTable(&b, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if copied.Applied() != table.Applied() || copied.Len() != table.Len() {
+		t.Fatalf("read %d subjects up to %d, wrote %d up to %d", copied.Len(), copied.Applied(), table.Len(), table.Applied())
+	}
+	if _, err := copied.WriteTo(&b); err != nil || !bytes.Equal(b.Bytes(), first) {
+		t.Fatalf("the same table wrote another snapshot (%v)", err)
+	}
+	return copied
+}
+
+// snapshotErrors are all that ReadTable may say of bytes.
+var snapshotErrors = []error{reputation.ErrNotSnapshot, reputation.ErrSnapshotVersion, reputation.ErrSnapshotKey,
+	reputation.ErrSnapshotTorn, reputation.ErrSnapshotCorrupt}
+
+func knownSnapshotError(err error) bool {
+	for _, e := range snapshotErrors {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func FuzzSnapshot(f *testing.F) {
+	key := &evidence.Key{3}
+	table := reputation.NewTable(key)
+	applyAll(table, key, randomRecords(rand.New(rand.NewPCG(1, 1)), key, 30, 5, false))
+	var b bytes.Buffer
+	if _, err := table.WriteTo(&b); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes(), 0, byte(0))
+	f.Fuzz(func(t *testing.T, data []byte, at int, flip byte) {
+		if len(data) > 0 {
+			data = bytes.Clone(data)
+			data[uint(at)%uint(len(data))] ^= flip
+		}
+		got, err := reputation.ReadTable(bytes.NewReader(data), key)
+		if err != nil {
+			if got != nil || !knownSnapshotError(err) {
+				t.Fatalf("%v, %v", got, err)
+			}
+			return
+		}
+		// What is read is a table like any other, and writes what it read.
+		l, _ := link.Parse("http://www.one.example/a/1")
+		got.Judge(l, reputation.DefaultPolicy(), start)
+		var out bytes.Buffer
+		if _, err := got.WriteTo(&out); err != nil || !bytes.Equal(out.Bytes(), data) {
+			t.Fatalf("read %d bytes, wrote %d (%v)", len(data), out.Len(), err)
+		}
+		applyAll(got, key, randomRecords(rand.New(rand.NewPCG(2, 2)), key, 30, 5, false))
+		_, _ = got.WriteTo(io.Discard)
+	})
+}
