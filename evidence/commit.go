@@ -217,6 +217,9 @@ func (l *DiskLog) commitChunks(group []*request) error {
 	l.tail, l.tailSegment = b.postings, b.segment
 	l.tailMu.Unlock()
 	l.durable.Store(b.next - 1)
+	if err := l.mark.set(b.next - 1); err != nil {
+		l.fail(err) // this group is durable all the same
+	}
 	return nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -29,6 +28,7 @@ type DiskLog struct {
 	opts Options
 	log  *slog.Logger
 	hold *hold
+	mark *mark // written by the committer
 	db   *pebble.DB
 	fs   *freezeFS
 
@@ -88,7 +88,8 @@ const (
 
 // Open opens the log of a data directory, and creates both at need. Exactly
 // one process can have it open: another gets a [*HeldError]. A log of a later
-// version is [ErrNewer].
+// version is [ErrNewer], one that lost acknowledged entries a [*LossError], one
+// whose last block is damaged a [*BlockError].
 func Open(dir string, opts Options) (*DiskLog, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
@@ -96,7 +97,7 @@ func Open(dir string, opts Options) (*DiskLog, error) {
 	if opts.fs == nil {
 		opts.fs = vfs.Default
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(vfs.Default, dir); err != nil {
 		return nil, err
 	}
 	hold, err := takeHold(dir, opts.Server)
@@ -117,15 +118,49 @@ func Open(dir string, opts Options) (*DiskLog, error) {
 
 func (l *DiskLog) open() (err error) {
 	l.fs = &freezeFS{FS: l.opts.fs, broken: l.fail, frozen: l.frozen, ending: l.ending}
+	var acknowledged uint64
+	if l.mark, acknowledged, err = openMark(l.opts.fs, l.dir); err != nil {
+		return err
+	}
 	l.db, err = pebble.Open(filepath.Join(l.dir, logDir), l.pebbleOptions())
+	if err != nil {
+		return errors.Join(err, l.mark.close())
+	}
+	// Errors of the write-ahead log are found with l alone: see freezeFS.
+	err = cmp.Or(l.load(), l.Err())
+	if last := l.Last(); err == nil && last < acknowledged {
+		err = &LossError{l.dir, last, acknowledged}
+	}
+	if err != nil {
+		return errors.Join(err, l.db.Close(), l.mark.close())
+	}
+	return nil
+}
+
+// makeDir makes a directory and those above it, and makes their names durable.
+func makeDir(fs vfs.FS, dir string) error {
+	if _, err := fs.Stat(dir); err == nil {
+		return nil
+	}
+	parent := fs.PathDir(dir)
+	if parent != dir {
+		if err := makeDir(fs, parent); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncDir(fs, parent)
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
 	if err != nil {
 		return err
 	}
-	// Errors of the write-ahead log are found with l alone: see freezeFS.
-	if err = cmp.Or(l.load(), l.Err()); err != nil {
-		return errors.Join(err, l.db.Close())
-	}
-	return nil
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func (l *DiskLog) pebbleOptions() *pebble.Options {
@@ -274,7 +309,7 @@ func (l *DiskLog) Close() error {
 			err = fmt.Errorf("close log in %s: %w", l.dir, cerr)
 		}
 	}
-	return errors.Join(err, l.hold.release())
+	return errors.Join(err, l.mark.close(), l.hold.release())
 }
 
 // stuck is ready when the log has failed and the committer had its time to notice.

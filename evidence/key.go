@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unsafe"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/dchest/siphash"
 
 	"headlight.example/link"
@@ -187,7 +188,7 @@ func LoadKey(dir string) (*Key, error) {
 // crash leaves half a key and of two that start at once both read the same one.
 func createKey(name string) error {
 	dir := filepath.Dir(name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(vfs.Default, dir); err != nil {
 		return err
 	}
 	f, err := os.CreateTemp(dir, ".seal-*") // mode 0600
@@ -207,14 +208,5 @@ func createKey(name string) error {
 	if err := os.Link(f.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)))
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDir(vfs.Default, dir)
 }
