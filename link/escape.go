@@ -1,5 +1,7 @@
 package link
 
+import "bytes"
+
 // decode appends s to dst with percent-encoding undone as long as there is any:
 // "%252525" is "%". It stops when more than limit bytes were appended.
 //
@@ -54,70 +56,59 @@ func appendEscaped(dst, b []byte) []byte {
 	return dst
 }
 
-// builder makes a canonical form.
-type builder struct {
-	buf   []byte
-	marks Marks
-}
-
-// appendRest appends path and query, and returns where the path ends.
+// appendRest appends path and query to scheme and host, and returns where the
+// path ends.
 //
 // The encoding is undone before the path is parted from the query, as Safe
 // Browsing does it: "/a%3Fb" has a query. A "#" that was encoded stays one.
-func (b *builder) appendRest(rest string) int {
-	start := len(b.buf)
+func appendRest(dst []byte, rest string) (_ []byte, pathEnd int, marks Marks) {
+	start := len(dst)
 	if rest == "" || rest[0] == '?' {
-		b.buf = append(b.buf, '/')
+		dst = append(dst, '/')
 	}
-	if pathEnd, end := cleanRest(rest, 0); end == len(rest) && len(b.buf)+end <= MaxLen {
-		b.buf = append(b.buf, rest...)
-		return max(start+pathEnd, start+1)
+	if pathEnd, end := cleanRest(rest, 0); end == len(rest) && len(dst)+end <= MaxLen {
+		return append(dst, rest...), max(start+pathEnd, start+1), 0
 	}
 	var scratch [1024]byte
 	d := decode(scratch[:0], rest, MaxLen)
-	cut := len(d) > MaxLen
 	path, query := d, []byte(nil)
-	for i, c := range d {
-		if c == '?' {
-			path, query = d[:i], d[i+1:]
-			break
-		}
+	if i := bytes.IndexByte(d, '?'); i >= 0 {
+		path, query = d[:i], d[i+1:]
 	}
 	if hasInvisible(d) {
-		b.marks |= Invisible
+		marks |= Invisible
 	}
-	b.buf = appendEscaped(b.buf, cleanPathDots(path))
-	pathEnd := len(b.buf)
+	dst = appendEscaped(dst, cleanPathDots(path))
+	pathEnd = len(dst)
 	if len(query) > 0 {
-		b.buf = append(b.buf, '?')
-		b.buf = appendEscaped(b.buf, query)
+		dst = append(dst, '?')
+		dst = appendEscaped(dst, query)
 	}
-	if cut || len(b.buf) > MaxLen {
-		b.marks |= Cut
-		pathEnd = b.cut(start, pathEnd)
+	if len(d) > MaxLen || len(dst) > MaxLen {
+		dst, pathEnd = cut(dst, start, pathEnd)
+		marks |= Cut
 	}
-	return pathEnd
+	return dst, pathEnd, marks
 }
 
-// cut shortens the canonical form to MaxLen such that it stays canonical: not
-// within "%XX", and a path only behind a slash, because "/..a" would become
-// "/..". It returns the end of the path.
-func (b *builder) cut(start, pathEnd int) int {
-	n := min(len(b.buf), MaxLen)
+// cut shortens a canonical form, whose path is buf[start:pathEnd], to MaxLen such
+// that it stays canonical: not within "%XX", and a path only behind a slash,
+// because "/..a" would become "/..".
+func cut(buf []byte, start, pathEnd int) ([]byte, int) {
+	n := min(len(buf), MaxLen)
 	for back := 1; back <= 2; back++ {
-		if n < len(b.buf) && b.buf[n-back] == '%' {
+		if n < len(buf) && buf[n-back] == '%' {
 			n -= back
 			break
 		}
 	}
 	if n <= pathEnd+1 { // nothing is left of the query
 		n = min(n, pathEnd)
-		for n > start+1 && b.buf[n-1] != '/' {
+		for n > start+1 && buf[n-1] != '/' {
 			n--
 		}
 	}
-	b.buf = b.buf[:n]
-	return min(pathEnd, n)
+	return buf[:n], min(pathEnd, n)
 }
 
 // cleanPathDots makes backslashes slashes, resolves dot segments as the URL

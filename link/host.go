@@ -4,7 +4,9 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
+	"unsafe"
 
 	"golang.org/x/net/idna"
 )
@@ -29,18 +31,16 @@ const ends = `/\?@:[]`
 const oddInHost = " #%<>^|\x7f"
 
 // appendHost appends the canonical form of a host.
-func (b *builder) appendHost(raw string) error {
+func appendHost(dst []byte, raw string) ([]byte, Marks, error) {
 	switch {
 	case raw == "":
-		return reason("no host")
+		return dst, 0, reason("no host")
 	case len(raw) > maxHost:
-		return reason("the host is longer than " + strconv.Itoa(maxHost) + " bytes")
+		return dst, 0, errHostLen
 	case raw[0] == '[':
-		return b.appendIPv6(raw)
-	}
-	if isPlainHost(raw) {
-		b.buf = append(b.buf, raw...)
-		return nil
+		return appendIPv6(dst, raw)
+	case isPlainHost(raw):
+		return append(dst, raw...), 0, nil
 	}
 	var scratch [256]byte
 	host := decode(scratch[:0], raw, maxHost)
@@ -49,30 +49,36 @@ func (b *builder) appendHost(raw string) error {
 			host[i] = c + 'a' - 'A'
 		}
 	}
-	if host = b.mapNames(host); strings.ContainsAny(string(host), ends) {
-		return reason("the host holds one of " + ends)
+	host, marks := mapNames(host)
+	if strings.ContainsAny(view(host), ends) {
+		return dst, 0, reason("the host holds one of " + ends)
 	}
 	if host = cleanDots(host); len(host) == 0 {
-		return reason("the host is made of dots")
+		return dst, 0, reason("the host is made of dots")
 	}
-	if addr, ok := b.parseIPv4(host); ok {
-		b.buf = addr.AppendTo(b.buf)
-		return nil
+	addr, addrMarks, ok := parseIPv4(view(host))
+	marks |= addrMarks
+	if ok {
+		return addr.AppendTo(dst), marks, nil
 	}
 	for _, c := range host {
 		if c < 0x20 || c >= utf8.RuneSelf || strings.IndexByte(oddInHost, c) >= 0 {
-			b.marks |= OddHost
+			marks |= OddHost
 		}
 	}
-	start := len(b.buf)
-	if b.buf = appendEscaped(b.buf, host); len(b.buf)-start > maxHost {
-		return reason("the host is longer than " + strconv.Itoa(maxHost) + " bytes")
+	start := len(dst)
+	if dst = appendEscaped(dst, host); len(dst)-start > maxHost {
+		return dst, 0, errHostLen
 	}
-	return nil
+	return dst, marks, nil
 }
 
-// isPlainHost reports whether a host is canonical already and no address, A-label or
-// dots too many.
+var errHostLen = reason("the host is longer than " + strconv.Itoa(maxHost) + " bytes")
+
+// view lends bytes as a string, to functions that do not keep it.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// isPlainHost reports whether a host is canonical already and no address.
 func isPlainHost(raw string) bool {
 	label := 0
 	for i := range len(raw) {
@@ -84,31 +90,56 @@ func isPlainHost(raw string) bool {
 		}
 		label = i + 1
 	}
-	return label < len(raw) && raw[label] > '9' && !strings.Contains(raw, "xn--")
+	return label < len(raw) && raw[label] > '9'
 }
 
-// mapNames applies IDNA where it has something to say: to names that are not
-// ASCII or have an A-label.
-func (b *builder) mapNames(host []byte) []byte {
+// mapNames applies IDNA to a name that is not ASCII. One that is stays as it is,
+// good A-labels or not (URL Standard §3.3, since 2025).
+func mapNames(host []byte) ([]byte, Marks) {
 	ascii := true
 	for _, c := range host {
 		ascii = ascii && c < utf8.RuneSelf
 	}
-	if ascii && !strings.Contains(string(host), "xn--") {
-		return host
+	if ascii || !utf8.Valid(host) {
+		return host, 0 // what is no UTF-8 is escaped, and odd
 	}
-	if !utf8.Valid(host) {
-		return host // escaped, and odd
+	var marks Marks
+	if hasInvisible(host) || hasJoiner(host) {
+		marks |= Invisible
 	}
-	if !ascii && (hasInvisible(host) || hasJoiner(host)) {
-		b.marks |= Invisible
-	}
-	mapped, err := asBrowser.ToASCII(string(host))
+	name := strings.Map(sinceUnicode15, string(host))
+	mapped, err := asBrowser.ToASCII(name)
 	if err != nil {
-		b.marks |= OddHost
-		return []byte(mapLabels(string(host)))
+		marks |= OddHost
+		mapped = mapLabels(name)
 	}
-	return []byte(mapped)
+	return []byte(strings.ToLower(mapped)), marks
+}
+
+// sinceUnicode15 maps a character as UTS 46 does since its revision 31, where that
+// differs from the tables of Unicode 15 that x/net uses before Go 1.27: some
+// capitals were refused, some characters that are not seen were not ignored.
+func sinceUnicode15(r rune) rune {
+	switch {
+	case r == 'ẞ':
+		return 'ß'
+	case r == 0x4c0, r == 0x2132, r == 0x2183, 0x10a0 <= r && r <= 0x10c5:
+		return unicode.ToLower(r)
+	case r == 0x115f, r == 0x1160, r == 0x3164, r == 0xffa0, r == 0x17b4, r == 0x17b5, r == 0x180e,
+		0x206a <= r && r <= 0x206f, 0x1d173 <= r && r <= 0x1d17a:
+		return -1
+	case r == 0x2f868:
+		return 0x36fc
+	case r == 0x2f874:
+		return 0x5f53
+	case r == 0x2f91f:
+		return 0x243ab
+	case r == 0x2f95f:
+		return 0x7aee
+	case r == 0x2f9bf:
+		return 0x45d7
+	}
+	return r
 }
 
 // mapLabels makes ASCII of a host that UTS 46 refuses, label by label, so that
@@ -146,27 +177,26 @@ func cleanDots(host []byte) []byte {
 // numbers, decimal, octal or hexadecimal, the last filling what is left. Numbers
 // that are too big for their place are cut as Safe Browsing cuts them
 // ("276.2.3" is 20.2.0.3), and marked, for browsers refuse them.
-func (b *builder) parseIPv4(host []byte) (addr netip.Addr, ok bool) {
-	text := string(host)
-	if quad, ok := beforeSpace(text); ok {
-		b.marks |= OddHost
-		text = quad
+func parseIPv4(host string) (addr netip.Addr, marks Marks, ok bool) {
+	if quad, ok := beforeSpace(host); ok {
+		marks |= OddHost
+		host = quad
 	}
-	last := text[strings.LastIndexByte(text, '.')+1:]
+	last := host[strings.LastIndexByte(host, '.')+1:]
 	if last[0] < '0' || last[0] > '9' {
-		return addr, false
+		return addr, 0, false
 	}
 	var parts [4]uint32
 	n, odd := 0, false
-	for rest, more := text, true; more; n++ {
+	for rest, more := host, true; more; n++ {
 		var part string
 		part, rest, more = strings.Cut(rest, ".")
 		v, ok := parseNumber(part)
 		if !ok || n == len(parts) {
 			if isNumeric(last) { // URL Standard §3.5: what ends in a number is an address or refused
-				b.marks |= OddHost
+				marks |= OddHost
 			}
-			return addr, false
+			return addr, marks, false
 		}
 		odd = odd || more && v > 255
 		parts[n] = v
@@ -178,13 +208,14 @@ func (b *builder) parseIPv4(host []byte) (addr netip.Addr, ok bool) {
 		v |= parts[i] & 0xff << (24 - 8*i)
 	}
 	if odd {
-		b.marks |= OddHost
+		marks |= OddHost
 	}
 	addr = netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
-	if addr.String() != text {
-		b.marks |= Respelled
+	var usual [len("255.255.255.255")]byte
+	if string(addr.AppendTo(usual[:0])) != host {
+		marks |= Respelled
 	}
-	return addr, true
+	return addr, marks, true
 }
 
 // beforeSpace finds the quad of "10.192.95.89 xy": Windows' resolver ignores
@@ -194,7 +225,9 @@ func beforeSpace(host string) (string, bool) {
 	if !ok || len(host) > 15 || strings.Count(quad, ".") != 3 {
 		return "", false
 	}
-	for part := range strings.SplitSeq(quad, ".") {
+	for rest, more := quad, true; more; {
+		var part string
+		part, rest, more = strings.Cut(rest, ".")
 		if len(part) < 1 || len(part) > 3 || strings.Trim(part, "0123456789") != "" {
 			return "", false
 		}
@@ -231,31 +264,29 @@ var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
 // appendIPv6 appends an address in brackets in its shortest form (RFC 5952). One that holds
 // an IPv4 address becomes that (Safe Browsing v5).
-func (b *builder) appendIPv6(raw string) error {
+func appendIPv6(dst []byte, raw string) ([]byte, Marks, error) {
 	if raw[len(raw)-1] != ']' {
-		return reason("no ] after the address")
+		return dst, 0, reason("no ] after the address")
 	}
 	text, _, zone := strings.Cut(raw[1:len(raw)-1], "%")
 	addr, err := netip.ParseAddr(text)
 	if err != nil || addr.Is4() {
-		return reason("no IPv6 address between the brackets")
+		return dst, 0, reason("no IPv6 address between the brackets")
 	}
+	var marks Marks
 	if zone { // browsers have no zones (RFC 6874)
-		b.marks |= OddHost
+		marks |= OddHost
 	}
 	if nat64.Contains(addr) {
 		bytes := addr.As16()
 		addr = netip.AddrFrom4([4]byte(bytes[12:]))
 	}
 	if addr = addr.Unmap(); addr.Is4() {
-		b.marks |= Respelled
-		b.buf = addr.AppendTo(b.buf)
-		return nil
+		return addr.AppendTo(dst), marks | Respelled, nil
 	}
-	b.buf = append(b.buf, '[')
-	b.buf = addr.AppendTo(b.buf)
-	b.buf = append(b.buf, ']')
-	return nil
+	dst = append(dst, '[')
+	dst = addr.AppendTo(dst)
+	return append(dst, ']'), marks, nil
 }
 
 // hasInvisible reports whether text holds a character that is not seen and has

@@ -88,9 +88,6 @@ func parseClean(raw string) (Link, bool) {
 	if i >= len(raw) || raw[i] != '/' || i == label || raw[label] <= '9' || i-host > maxHost {
 		return Link{}, false
 	}
-	if strings.Contains(raw[host:i], "xn--") {
-		return Link{}, false
-	}
 	hostEnd := i
 	pathEnd, end := cleanRest(raw, i)
 	if end < 0 || end > MaxLen {
@@ -169,11 +166,10 @@ func parseAny(raw string, encoded bool) (Link, error) {
 		authEnd = at + i
 	}
 
-	var scratch [512]byte
-	b := builder{buf: append(append(scratch[:0], schemes[scheme].name...), "://"...)}
+	var marks Marks
 	if i := strings.LastIndexByte(text[at:authEnd], '@'); i >= 0 {
 		if i > 0 && text[at:at+i] != ":" {
-			b.marks |= Userinfo
+			marks |= Userinfo
 		}
 		at += i + 1
 	}
@@ -184,21 +180,24 @@ func parseAny(raw string, encoded bool) (Link, error) {
 	if port == schemes[scheme].port {
 		port = 0
 	}
-	l := Link{host: uint8(len(b.buf)), port: port}
-	if err := b.appendHost(text[at:hostEnd]); err != nil {
+	var scratch [512]byte
+	buf := append(append(scratch[:0], schemes[scheme].name...), "://"...)
+	l := Link{host: uint8(len(buf)), port: port}
+	buf, hostMarks, err := appendHost(buf, text[at:hostEnd])
+	if err != nil {
 		return Link{}, &SyntaxError{offset + at, err.Error()}
 	}
-	l.hostEnd = uint16(len(b.buf))
-	l.pathEnd = uint16(b.appendRest(text[authEnd:]))
-	l.end = uint16(len(b.buf))
-	l.marks = b.marks
+	l.hostEnd = uint16(len(buf))
+	buf, pathEnd, restMarks := appendRest(buf, text[authEnd:])
+	l.pathEnd, l.end = uint16(pathEnd), uint16(len(buf))
+	l.marks = marks | hostMarks | restMarks
 	if port != 0 { // the form to show follows behind
-		b.buf = append(b.buf, b.buf[:l.hostEnd]...)
-		b.buf = append(b.buf, ':')
-		b.buf = strconv.AppendUint(b.buf, uint64(port), 10)
-		b.buf = append(b.buf, b.buf[l.hostEnd:l.end]...)
+		buf = append(buf, buf[:l.hostEnd]...)
+		buf = append(buf, ':')
+		buf = strconv.AppendUint(buf, uint64(port), 10)
+		buf = append(buf, buf[l.hostEnd:l.end]...)
 	}
-	l.s = string(b.buf)
+	l.s = string(buf)
 	l.locate()
 	return l, nil
 }
@@ -335,7 +334,7 @@ func (l *Link) locate() {
 		if end == int(l.hostEnd) {
 			l.bits |= isRoot
 		}
-	case r.paths == tenant: // a name of the platform's own, such as api.github.com
+	case r.paths == tenant: // a name of the platform's own, such as docs.github.com
 		l.platform = names.paths[r.pathRule.paths][0].kind
 		l.bits |= isRoot
 	}
