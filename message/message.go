@@ -120,20 +120,39 @@ func (e *BoundError) Error() string {
 // Links yields the links of a message in the order in which they stand. An
 // error is always a *BoundError and says what was left out; more may follow it.
 //
-// It is kept small enough to be inlined, and the scanners take yield as an
-// argument that does not escape: so a loop over a message without a link
-// allocates nothing.
+// A loop over a text without a link allocates nothing: Links is small enough to
+// be inlined, and neither the iterator nor the body of the loop escapes.
 func Links(t Type, s string) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) { scan(t, s, yield) }
 }
 
+// scan must not let yield escape. The walkers of HTML and mail keep theirs in
+// structs on the heap, so what they find is gathered first; maxFound bounds it.
 func scan(t Type, s string, yield func(Found, error) bool) {
+	var gathered []finding
 	switch t {
 	case HTML:
-		htmlLinks(s)(yield)
+		gathered = gather(htmlLinks(s))
 	case Mail:
-		mailLinks(s)(yield)
+		gathered = gather(mailLinks(s))
 	default:
-		textLinks(s)(yield)
+		eachTextLink(s, yield)
 	}
+	for _, g := range gathered {
+		if !yield(g.Found, g.err) {
+			return
+		}
+	}
+}
+
+type finding struct {
+	Found
+	err error
+}
+
+func gather(links iter.Seq2[Found, error]) (all []finding) {
+	for f, err := range links {
+		all = append(all, finding{f, err})
+	}
+	return all
 }

@@ -18,16 +18,15 @@ func mismatch(shown string, l link.Link) bool {
 
 // firstNamed is the first link in a text, written out or as a mere host; the
 // zero Link if there is none.
-func firstNamed(shown string) (first link.Link) {
-	if len(shown) > maxShown {
-		shown = shown[:maxShown]
+func firstNamed(shown string) link.Link {
+	shown = shown[:min(len(shown), maxShown)]
+	t := textScan{s: shown, signs: firstSigns(shown), bare: true}
+	for t.find() {
+		if !t.f.Link.IsZero() {
+			return t.f.Link
+		}
 	}
-	t := textScan{s: shown, bare: true, emit: func(f Found, err error) bool {
-		first = f.Link
-		return err != nil || first.IsZero()
-	}}
-	t.run()
-	return first
+	return link.Link{}
 }
 
 func sameParty(a, b link.Link) bool {

@@ -160,10 +160,10 @@ func dotBefore(s string, i int) int {
 	return n
 }
 
-// schemeless reads the host around the dot at i, and gives the place to go on
+// readHost reads the host around the dot at i, and gives the place to go on
 // from. Nothing but its form says that it is a link, so it must end in a real
 // public suffix and not be one of the many other things that do.
-func (t *textScan) schemeless(i int) int {
+func (t *textScan) readHost(i int) int {
 	s := t.s
 	dot := i
 	if s[i] == '.' && textClass[s[i+1]]&closesBracket != 0 {

@@ -6,8 +6,8 @@ import (
 	"headlight.example/link"
 )
 
-// colon reads what a colon at i belongs to, and gives the place to go on from.
-func (t *textScan) colon(i int) int {
+// readScheme reads what a colon at i belongs to, and gives the place to go on from.
+func (t *textScan) readScheme(i int) int {
 	if marks := unfollowed(t.s[:i]); marks != 0 && textClass[t.s[i+1]]&endsAuthority == 0 {
 		return t.script(i, marks)
 	}

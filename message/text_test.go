@@ -181,8 +181,8 @@ var defangedTests = []textTest{
 		"fxp://example.com/ => ftp://example.com/ +defanged", "http[s]://example.com/ => https://example.com/ +defanged"}},
 	{"example[.]com evil[.]example[.]co.uk/x", []string{
 		"example[.]com => http://example.com/ +defanged +schemeless", "evil[.]example[.]co.uk/x => http://evil.example.co.uk/x +defanged +schemeless"}},
-	{"example[dot]com and example(DOT)com/x", []string{
-		"example[dot]com => http://example.com/ +defanged +schemeless", "example(DOT)com/x => http://example.com/x +defanged +schemeless"}},
+	{"example[dot]com and www.example(DOT)com/x", []string{
+		"example[dot]com => http://example.com/ +defanged +schemeless", "www.example(DOT)com/x => http://www.example.com/x +defanged +schemeless"}},
 	{"198[.]51[.]100[.]7 and hxxp://198.51.100[.]7:81/a", []string{
 		"198[.]51[.]100[.]7 => http://198.51.100.7/ +defanged +schemeless", "hxxp://198.51.100[.]7:81/a => http://198.51.100.7:81/a +defanged"}},
 	{"[example[.]com]", []string{"example[.]com => http://example.com/ +defanged +schemeless"}},
@@ -213,11 +213,11 @@ var scriptTests = []textTest{
 	{"请访问http://example.com/a，谢谢。 请访问http://example.com谢谢", []string{"http://example.com/a", "http://example.com"}},
 	{"请访问example.com谢谢 見てwww.example.com/aね", []string{"example.com +schemeless", "www.example.com/aね => http://www.example.com/a%E3%81%AD +schemeless"}},
 	{"（http://example.com/a）「http://example.com/b」、http://example.com/c！", []string{"http://example.com/a", "http://example.com/b", "http://example.com/c"}},
-	{"http://evil。com/x http://evil．com evil。com", []string{
-		"http://evil。com/x => http://evil.com/x", "http://evil．com => http://evil.com/", "evil。com => http://evil.com/ +schemeless"}},
+	{"http://evil。com/x http://evil．com www.evil。com", []string{
+		"http://evil。com/x => http://evil.com/x", "http://evil．com => http://evil.com/", "www.evil。com => http://www.evil.com/ +schemeless"}},
 	{"http://ｅｖｉｌ.com/", []string{"http://ｅｖｉｌ.com/ => http://evil.com/"}},
 	{"http://ev\u200bil.com/ ev\u200bil.com/x", []string{"http://ev\u200bil.com/ => http://evil.com/", "ev\u200bil.com/x => http://evil.com/x +schemeless"}},
-	{"привет.как дела 你好。谢谢 안녕.하세요", nil},
+	{"привет.как дела evil。com 你好。谢谢 안녕.하세요", nil},
 	{"링크http://example.com/가", []string{"http://example.com/가 => http://example.com/%EA%B0%80"}},
 	{"http://i❤.example/ 🔥example.com🔥", []string{"http://i❤.example/ => http://xn--i-7iq.example/", "example.com +schemeless"}},
 	{"زوروا http://example.com/a، شكرا", []string{"http://example.com/a"}},
