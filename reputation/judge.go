@@ -69,7 +69,7 @@ type inquiry struct {
 	nameAt [maxNames]uint64
 	listed [maxNames]entry
 
-	wellKnown, root, popular bool
+	wellKnown, root, popular bool // root: see link.Link.PlatformRoot
 	bare                     bool // the link is just the host's front page
 
 	weight    [nRungs]float64 // log-odds that each rung adds
@@ -112,7 +112,10 @@ func (c *inquiry) open(t *Table, l link.Link, p *Policy, now time.Time) {
 		c.listed[i], _ = t.get(h)
 	}
 	c.root = l.PlatformRoot()
-	if l.Platform() == link.None {
+	switch {
+	case c.root:
+		_, c.wellKnown = t.wellKnown[t.key.Hash(evidence.Tenant, l.Domain())]
+	case l.Platform() == link.None:
 		_, c.wellKnown = t.wellKnown[c.lad[rungTenant]]
 		tenant := &c.rung[rungTenant]
 		rank := faded(tenant.rank, tenant.day, c.day)
@@ -292,6 +295,9 @@ func (c *inquiry) decide(v *Verdict) {
 	case c.root:
 		// A platform is not condemned for its tenants, nor by the lists and
 		// reports that name its front page by mistake.
+		if c.wellKnown && c.bare {
+			v.Level = Safe
+		}
 	case score >= limits.Dangerous && c.condemned():
 		v.Level = Dangerous
 	case score >= limits.Suspicious && (!c.wellKnown || c.partly(c.p.OwnGroups)):

@@ -42,6 +42,7 @@ type Policy struct {
 
 	// Trust is the precision of a group's lists, 0 to 1, by [evidence.Group];
 	// FeedTrust is that of feeds not in it, StarterTrust of what is compiled in.
+	// Groups of other roles have none.
 	Trust                   map[string]float64
 	FeedTrust, StarterTrust float64
 	// ListTrust is the trust from which a URL is Dangerous by being listed, and
@@ -166,10 +167,8 @@ func (p *Policy) trust(group string) float64 {
 		return p.FeedTrust
 	case "starter":
 		return p.StarterTrust
-	case "operator":
-		return 1
 	}
-	return 0
+	return 0 // an operator's word is an anchor, and no list
 }
 
 // rankStep turns a rank into steps of popularity: 31 for the first, 1 for the

@@ -45,22 +45,43 @@ type Rating struct {
 // Rate says what the table holds of a subject. It returns a Rating that is not
 // Known for kinds that are on no ladder and for keys that no link has.
 func (t *Table) Rate(s evidence.Subject, p *Policy, now time.Time) Rating {
-	l, ok := linkTo(s)
+	named := s
+	if s.Kind == evidence.Suffix {
+		named = evidence.Subject{Kind: evidence.Host, Key: "any." + s.Key}
+	}
+	l, ok := linkTo(named)
 	if !ok {
 		return Rating{Subject: s}
 	}
 	var c inquiry
 	c.open(t, l, p, now)
+	on := c.rungOf(s)
 	c.weigh()
-	if s.Kind == evidence.Addr {
-		return c.rate(rungTenant, s)
+	return c.rate(on, s)
+}
+
+// rungOf finds the rung that is a subject, or -1.
+func (c *inquiry) rungOf(s evidence.Subject) int {
+	if c.root && (s.Kind == evidence.Domain || s.Kind == evidence.Host) {
+		// The platform itself, as its tenants see it.
+		c.subject[rungPlatform], c.lad[rungPlatform] = s, c.t.hash(s)
+		c.rung[rungPlatform], _ = c.t.get(c.lad[rungPlatform])
+		return rungPlatform
 	}
 	for i := nRungs - 1; i >= 0; i-- {
-		if on := c.subject[i]; on.Key == s.Key && (on.Kind == s.Kind || s.Kind == evidence.Host || s.Kind == evidence.Domain) {
-			return c.rate(i, s)
+		if on := c.subject[i]; on == s {
+			return i
 		}
 	}
-	return c.rate(-1, s)
+	switch s.Kind {
+	case evidence.Addr:
+		return rungTenant
+	case evidence.Host, evidence.Domain:
+		if c.subject[rungTenant].Key == s.Key {
+			return rungTenant
+		}
+	}
+	return -1
 }
 
 // Explain gives the rungs of a link from the widest to the URL itself, with
