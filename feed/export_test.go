@@ -1,6 +1,8 @@
 package feed
 
 import (
+	"context"
+	"os"
 	"time"
 )
 
@@ -29,3 +31,21 @@ var (
 	VisitTimeout = visitTimeout
 	RepeatAfter  = repeatAfter * 24 * time.Hour
 )
+
+// Visit visits a source once, as Run would, with what is remembered on disk.
+func (f *Fetcher) Visit(ctx context.Context, name string) error {
+	if err := os.MkdirAll(f.cfg.Dir, 0o700); err != nil {
+		return err
+	}
+	for _, s := range f.sources {
+		if s.Name == name {
+			m := f.load(s)
+			err := f.visit(ctx, s, &m)
+			if err != nil {
+				f.log.WarnContext(ctx, "feed not read", "feed", s.Name, "err", loggable(err))
+			}
+			return err
+		}
+	}
+	panic("no source " + name)
+}
