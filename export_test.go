@@ -1,0 +1,6 @@
+package headlight
+
+import "context"
+
+// Observe does at once what Run does every second.
+func (s *Service) Observe(ctx context.Context) { s.observe(ctx) }
