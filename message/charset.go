@@ -46,7 +46,7 @@ func decodeCharset(s, charset string) string {
 			return s
 		}
 	}
-	if keepsASCII(charset) && isASCII(s) {
+	if keepsASCII(charset) && allASCII(s) {
 		return s
 	}
 	return decodeWith(enc, s)

@@ -63,7 +63,7 @@ func (w *walk) bound(name string, unscanned int) {
 // htmlLinks finds the links of an HTML document or fragment in one pass.
 func htmlLinks(s string) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
-		w := &walk{yield: yield}
+		w := walk{yield: yield}
 		w.html(s)
 	}
 }
@@ -74,7 +74,7 @@ func (w *walk) html(s string) {
 	if over > 0 {
 		s = s[:maxTextPart]
 	}
-	h := &htmlScan{w: w, doc: s, fixed: -1, base: new(base)}
+	h := htmlScan{w: w, doc: s, fixed: -1}
 	h.document()
 	if over > 0 {
 		w.bound("size", over)
@@ -96,11 +96,14 @@ type htmlScan struct {
 	seek     bool // look for the base element, nothing else, and put its href in
 	baseHref string
 	depth    int // documents in attributes around this one
-	base     *base
+	base     base
 
 	nested   bool   // inside what is markup to some clients only; such places do not nest
 	unclosed uint32 // raw elements known to have no end tag before the end of what is scanned
 	attrs    []attr // of the tag at hand, those that matter
+	// Most tags have no more, most documents nest no more: no allocation.
+	attrsRoom   [8]attr
+	pendingRoom [4]Found
 
 	run   textRun
 	shown shownText
@@ -119,6 +122,11 @@ type attr struct {
 }
 
 func (h *htmlScan) document() {
+	h.pending = h.pendingRoom[:0]
+	h.run.pieces = h.run.piecesRoom[:0]
+	h.run.buf = h.run.bufRoom[:0]
+	h.run.from.steps = h.run.stepsRoom[:0]
+	h.shown.buf = h.shown.bufRoom[:0]
 	start := 0
 	if strings.HasPrefix(h.doc, "\ufeff") {
 		start = len("\ufeff")
@@ -232,8 +240,7 @@ func comment(s string, pos int) (end, next int) {
 func (h *htmlScan) startTag(s string, pos int) int {
 	what, key, next := readName(s, pos)
 	name := s[pos:next]
-	next = h.attributes(s, next)
-	if next < 0 {
+	if next = h.attributes(s, next); next < 0 {
 		return len(s) // a tag that never ends is dropped with all behind it
 	}
 	vml := isVML(key)
@@ -264,8 +271,7 @@ func (h *htmlScan) startTag(s string, pos int) int {
 // endTag reads an end tag from its name on.
 func (h *htmlScan) endTag(s string, pos int) int {
 	what, key, next := readName(s, pos)
-	next = h.attributes(s, next)
-	if next < 0 {
+	if next = h.attributes(s, next); next < 0 {
 		return len(s)
 	}
 	vml := isVML(key)
@@ -306,7 +312,10 @@ func readName(s string, pos int) (what uint32, key uint64, end int) {
 // ends. An attribute that stands there twice is kept twice, because not all
 // clients take the first.
 func (h *htmlScan) attributes(s string, pos int) int {
-	h.attrs = h.attrs[:0]
+	h.attrs = h.attrsRoom[:0]
+	if pos < len(s) && s[pos] == '>' {
+		return pos + 1
+	}
 	for {
 		for pos < len(s) && class[s[pos]]&(isSpace|isSlash) != 0 {
 			pos++

@@ -6,6 +6,17 @@ import (
 	"unicode/utf8"
 )
 
+// mayHoldURL says whether a style attribute may hold url(…): most that have a
+// parenthesis have rgb(…).
+func mayHoldURL(v string) bool {
+	for i := nextByte(v, 0, '('); i < len(v); i = nextByte(v, i+1, '(') {
+		if i >= 3 && v[i-1]|0x20 == 'l' {
+			return true
+		}
+	}
+	return false
+}
+
 // css yields the URLs that a style sheet or a style attribute fetches: url(…)
 // and @import "…", CSS Syntax §4.3.6 and CSS Cascade §2. exact says that byte i
 // of v stands at at+i.

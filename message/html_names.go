@@ -4,13 +4,9 @@ package message
 // that a document holds. A name of up to eight bytes is one word, folded to
 // lower case, so that most names cost one probe and no comparison of strings.
 type nameTable struct {
-	entries [256]nameEntry
-}
-
-type nameEntry struct {
-	key  uint64
-	name string
-	val  uint32
+	keys  [256]uint64
+	vals  [256]uint32
+	names [256]string
 }
 
 // nameKey packs the first eight bytes of a name, letters folded. Folding by
@@ -33,10 +29,10 @@ func newNameTable(names map[string]uint32) *nameTable {
 	t := new(nameTable)
 	for name, val := range names {
 		i := t.slot(nameKey(name))
-		for t.entries[i].key != 0 {
+		for t.keys[i] != 0 {
 			i++
 		}
-		t.entries[i] = nameEntry{nameKey(name), name, val}
+		t.keys[i], t.vals[i], t.names[i] = nameKey(name), val, name
 	}
 	return t
 }
@@ -44,15 +40,12 @@ func newNameTable(names map[string]uint32) *nameTable {
 // lookup gives the value of name, whose key is key; 0 if it is not in the
 // table. Two names with the same first eight bytes may both be in the table.
 func (t *nameTable) lookup(key uint64, name string) uint32 {
-	for i := t.slot(key); ; i++ {
-		e := &t.entries[i]
-		if e.key == 0 {
-			return 0
-		}
-		if e.key == key && len(e.name) == len(name) && (len(name) <= 8 || foldedEqual(name[8:], e.name[8:])) {
-			return e.val
+	for i := t.slot(key); t.keys[i] != 0; i++ {
+		if t.keys[i] == key && (len(name) <= 8 && len(t.names[i]) <= 8 || foldedEqual(name, t.names[i])) {
+			return t.vals[i]
 		}
 	}
+	return 0
 }
 
 // foldedEqual compares s with lower, which is in lower case, in ASCII.

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"math/bits"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -38,6 +39,10 @@ type textRun struct {
 	from  offsets
 	cuts  []int // places in buf where an element begins or ends
 	finds []Found
+
+	piecesRoom [16]piece
+	stepsRoom  [32]offsetStep
+	bufRoom    [512]byte
 }
 
 type piece struct {
@@ -71,6 +76,9 @@ func (h *htmlScan) flushRun() {
 		return
 	}
 	h.run.pieces, h.run.sep = pieces[:0], false
+	if !h.worthJoining(pieces) {
+		return
+	}
 	if p := pieces[0]; len(pieces) == 1 && isPlain(h.doc[p.start:p.end]) {
 		h.findIn(h.doc[p.start:p.end], p.start)
 		return
@@ -84,9 +92,20 @@ func (h *htmlScan) flushRun() {
 		}
 		r.buf = appendText(r.buf, &r.from, h.doc[p.start:p.end], p.start)
 	}
-	if mayHoldLink(r.buf) {
-		h.findJoined(string(r.buf))
+	h.findJoined(string(r.buf))
+}
+
+func (h *htmlScan) worthJoining(pieces []piece) bool {
+	for i, p := range pieces {
+		next := byte(' ')
+		if i+1 < len(pieces) {
+			next = h.doc[pieces[i+1].start]
+		}
+		if mayHoldLink(h.doc[p.start:p.end], next) {
+			return true
+		}
 	}
+	return false
 }
 
 // findIn yields the links of a text that stands in the document at offset.
@@ -120,7 +139,7 @@ func (h *htmlScan) findJoined(text string) {
 				end = r.cuts[i]
 			}
 			alone := len(r.finds)
-			if mayHoldLink(r.buf[start:end]) {
+			if mayHoldLink(text[start:end], ' ') {
 				r.finds = h.findAll(r.finds, text[start:end], start)
 			}
 			kept := r.finds[:alone]
@@ -176,22 +195,7 @@ func (h *htmlScan) findAll(finds []Found, s string, offset int) []Found {
 // isPlain is true of a text that reads as it is written: no character
 // references, nothing that takes no room.
 func isPlain(s string) bool {
-	return strings.IndexByte(s, '&') < 0 && (isASCII(s) || !holdsInvisible(s))
-}
-
-func isASCII(s string) bool {
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		if (s[i]|s[i+1]|s[i+2]|s[i+3]|s[i+4]|s[i+5]|s[i+6]|s[i+7])&0x80 != 0 {
-			return false
-		}
-	}
-	for ; i < len(s); i++ {
-		if s[i]&0x80 != 0 {
-			return false
-		}
-	}
-	return true
+	return strings.IndexByte(s, '&') < 0 && (allASCII(s) || !holdsInvisible(s))
 }
 
 func holdsInvisible(s string) bool {
@@ -251,27 +255,73 @@ func appendText(buf []byte, from *offsets, s string, at int) []byte {
 	return buf
 }
 
-// mayHoldLink says whether a text is worth a closer look: a dot or colon
-// inside a word, a bracket (for "[.]"), a dot of another script.
-func mayHoldLink(s []byte) bool {
-	for i, c := range s {
-		switch c {
-		case '.', ':', '@':
-			if i+1 < len(s) && s[i+1] > ' ' {
+// mayHoldLink says whether a text, in which character references may stand
+// and which is followed by next, is worth a closer look: it holds a sign of
+// which scanText takes notice, or ends where one might be cut in two. Most text
+// of a mail holds none, and need not be put together at all.
+func mayHoldLink(s string, next byte) bool {
+	i, wide := 0, false
+	for ; i+8 <= len(s); i += 8 {
+		w := load8(s, i)
+		wide = wide || w&eachHigh != 0
+		for marked := signBytes(w) | zeros(w^'&'*each)&eachHigh; marked != 0; marked &= marked - 1 {
+			if maySign(s, i+bits.TrailingZeros64(marked)/8, next) {
 				return true
-			}
-		case '[', '(', '{':
-			return true
-		case 0xe3, 0xef:
-			if i+2 < len(s) {
-				switch string(s[i : i+3]) {
-				case "。", "．", "｡", "：":
-					return true
-				}
 			}
 		}
 	}
+	for ; i < len(s); i++ {
+		wide = wide || s[i] >= utf8.RuneSelf
+		if maySign(s, i, next) {
+			return true
+		}
+	}
+	if !wide {
+		return false
+	}
+	for _, dot := range wideDots {
+		if strings.Contains(s, dot) {
+			return true
+		}
+	}
 	return false
+}
+
+// maySign says whether s[i] may be, or stand for, the sign of a link once the
+// text is put together.
+func maySign(s string, i int, next byte) bool {
+	switch s[i] {
+	case '.':
+		c := byteAfter(s, i, next)
+		return c == '&' || textClass[c]&inName != 0 ||
+			textClass[c]&closesBracket != 0 && (i == 0 || textClass[s[i-1]]&opensBracket != 0 || s[i-1] == ';')
+	case ':':
+		return byteAfter(s, i, next) > ' ' || i > 0 && (s[i-1]|0x20 == 't' || s[i-1]|0x20 == 'a')
+	case '[', '(', '{':
+		c := byteAfter(s, i, next)
+		return c|0x20 == 'd' || c == '&' || c >= utf8.RuneSelf
+	case '&':
+		v, n := charRef(s[i:], false)
+		return n > 0 && hidesSign(v)
+	}
+	return false
+}
+
+// byteAfter gives the byte behind s[i]; next at the end.
+func byteAfter(s string, i int, next byte) byte {
+	if i+1 < len(s) {
+		return s[i+1]
+	}
+	return next
+}
+
+// hidesSign is true of what a character reference may hide.
+func hidesSign(v string) bool {
+	switch v {
+	case ".", ":", "/", "\\", "[", "]", "(", ")", "{", "}":
+		return true
+	}
+	return slices.Contains(wideDots[:], v)
 }
 
 // An offsets says where the bytes of a text that was put together stood.
@@ -314,9 +364,13 @@ type shownText struct {
 	many       bool
 	space      bool // a gap came since
 	alt        string
+	bufRoom    [128]byte
 }
 
-func (t *shownText) reset() { *t = shownText{buf: t.buf[:0]} }
+func (t *shownText) reset() {
+	t.start, t.end, t.many, t.space, t.alt = 0, 0, false, false, ""
+	t.buf = t.buf[:0]
+}
 
 func (t *shownText) add(doc string, start, end int) {
 	if !t.many {

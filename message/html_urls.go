@@ -51,7 +51,7 @@ func (h *htmlScan) reportTag(what uint32, vml bool) {
 				h.reportRefresh(a)
 			}
 		case attrStyle:
-			if strings.IndexByte(h.doc[a.start:a.end], '(') >= 0 {
+			if mayHoldURL(h.doc[a.start:a.end]) {
 				v, at, exact := h.value(a)
 				h.css(v, at, exact)
 			}
@@ -114,11 +114,15 @@ func (h *htmlScan) report(v string, at int, exact bool, where Where, shown strin
 // place relative to nothing.
 func (h *htmlScan) resolve(v string, at int, exact bool) (f Found, ok bool) {
 	t := trimURL(v)
-	if exact {
+	if exact && len(t) < len(v) {
 		at += strings.Index(v, t)
 	}
 	f = Found{Raw: t, Offset: at}
 	var err error
+	if strings.HasPrefix(t, "https://") || strings.HasPrefix(t, "http://") {
+		f.Link, err = link.Parse(t) // nearly all
+		return f, err == nil
+	}
 	switch scheme, rest := splitScheme(t); scheme {
 	case schemeScript:
 		f.Marks = Script
@@ -227,7 +231,7 @@ func (h *htmlScan) closeAnchor() {
 	for _, f := range h.pending {
 		if f.Where == Anchor && f.Shown == "" && text != f.Raw {
 			f.Shown = text
-			if !f.Link.IsZero() && mismatch(text, f.Link) {
+			if !f.Link.IsZero() && mayHoldLink(text, ' ') && mismatch(text, f.Link) {
 				f.Marks |= Mismatch
 			}
 		}
@@ -248,7 +252,7 @@ func (h *htmlScan) srcdoc(a attr) {
 	if h.fixed >= 0 {
 		at = h.fixed
 	}
-	inner := &htmlScan{w: h.w, doc: v, fixed: at, depth: h.depth + 1, base: new(base)}
+	inner := htmlScan{w: h.w, doc: v, fixed: at, depth: h.depth + 1}
 	inner.document()
 }
 
@@ -435,7 +439,7 @@ func (b *base) find(doc string) {
 	if !mayHold(doc, "<base") {
 		return
 	}
-	finder := &htmlScan{w: new(walk), doc: doc, seek: true, base: b}
+	finder := htmlScan{w: new(walk), doc: doc, seek: true}
 	finder.scan(0, len(doc))
 	v := finder.baseHref
 	v = strings.Map(func(r rune) rune {

@@ -150,7 +150,8 @@ type finding struct {
 	err error
 }
 
-func gather(links iter.Seq2[Found, error]) (all []finding) {
+func gather(links iter.Seq2[Found, error]) []finding {
+	all := make([]finding, 0, 8) // half of all mails have no more
 	for f, err := range links {
 		all = append(all, finding{f, err})
 	}
