@@ -37,7 +37,7 @@ func (t *Table) Judge(l link.Link, p *Policy, now time.Time) Verdict {
 	var c inquiry
 	c.open(t, l, p, now)
 	c.weigh()
-	if !c.settle(&v) {
+	if !c.settle(&v) && !c.testPoint(&v) {
 		c.decide(&v)
 	}
 	v.Expires = c.expires(v.Level)

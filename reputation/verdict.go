@@ -88,6 +88,6 @@ const (
 	Anchored        // an operator's word
 	Heard           // reports by raters who have yet to earn weight
 	WellKnown       // a well-known name
-	Wrapped         // the link inside a wrapper was judged
 	Ruled           // a name that the configuration allows or denies
+	TestPoint       // a name under headlight.example, for trying an installation
 )
