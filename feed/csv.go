@@ -58,9 +58,13 @@ func quoted(s string) (field, rest string, err error) {
 // columns finds fields by name, so that a list may gain or move some.
 type columns []string
 
-// header reads a line of names if it has all of want.
+// header reads a line of names if it has all of want, or says false; quickly
+// where the last of them is not in the line, as in all but one.
 func header(line string, want ...string) (columns, bool) {
-	fields, err := splitCSV(nil, strings.ToLower(line))
+	if !strings.Contains(line, want[len(want)-1]) {
+		return nil, false
+	}
+	fields, err := splitCSV(nil, line)
 	if err != nil {
 		return nil, false
 	}

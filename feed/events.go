@@ -226,15 +226,12 @@ func (e *Event) Link() (link.Link, error) { return link.Parse(e.URL) }
 //	sighting        → Seen of the sealed URL (of the host alone if key is nil),
 //	                  and that the host resolved to each of the addresses
 //
-// A list ("feed/…") that reports as benign takes back what it listed: lists
-// are of bad things, so its word is a Retracted and not a vote for the URL.
+// A rater that calls benign what it called a threat has taken that back: the
+// fold sees to it, whatever came between.
 func (e *Event) Records(dst []evidence.Record, l link.Link, key *evidence.Key) []evidence.Record {
 	r := evidence.Record{Time: e.Time, Rater: e.Rater, Assertion: e.Assertion, Count: 1}
 	if e.Type != Sighting {
 		r.Subject = evidence.Subject{Kind: evidence.URL, Key: l.URL()}
-		if r.Assertion == evidence.Benign && evidence.Role(r.Rater) == "feed" {
-			r.Assertion = evidence.Retracted
-		}
 		return append(dst, r)
 	}
 	host := evidence.Subject{Kind: evidence.Host, Key: l.Host()}
@@ -289,8 +286,6 @@ func EventOf(r *evidence.Record) (Event, bool) {
 	switch {
 	case r.Subject.Kind == evidence.URL && (r.Assertion.Threat() || r.Assertion == evidence.Benign):
 		e.URL = "http://" + r.Subject.Key
-	case r.Subject.Kind == evidence.URL && r.Assertion == evidence.Retracted && evidence.Role(r.Rater) == "feed":
-		e.URL, e.Assertion = "http://"+r.Subject.Key, evidence.Benign
 	case r.Subject.Kind == evidence.Host && r.Assertion == evidence.Seen:
 		return Event{Time: r.Time, Type: Sighting, URL: "http://" + r.Subject.Key + "/"}, true
 	default:

@@ -1,9 +1,11 @@
 package feed_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -187,7 +189,7 @@ func TestEventsBecomeRecords(t *testing.T) {
 `
 	want := []string{
 		"url a.example/b?secret phishing 2026-01-02T15:04:05Z by feed/x/ann",
-		"url a.example/b?secret retracted 2026-01-02T15:04:06Z by feed/x/ann",
+		"url a.example/b?secret benign 2026-01-02T15:04:06Z by feed/x/ann",
 		"url a.example/ benign 2026-01-02T15:04:07Z by operator/bo",
 		"host a.example seen 2026-01-02T15:04:08Z by service/sighting",
 		"host a.example resolves-to addr 192.0.2.1 2026-01-02T15:04:08Z by service/sighting",
@@ -218,7 +220,7 @@ func TestAStreamFromElsewhereSpeaksForNobodyElse(t *testing.T) {
 `
 	want := []string{
 		"url a.example/ phishing 2026-01-02T15:04:05Z by feed/theirs",
-		"url a.example/ retracted 2026-01-02T15:04:06Z by feed/theirs",
+		"url a.example/ benign 2026-01-02T15:04:06Z by feed/theirs",
 		"host a.example seen 2026-01-02T15:04:08Z by feed/theirs",
 	}
 	if d := cmp.Diff(want, said(format(t, "events"), stream, feed.Options{Rater: "feed/theirs"})); d != "" {
@@ -252,6 +254,7 @@ func TestRecordsBecomeEventsAgain(t *testing.T) {
 		{Subject: evidence.Subject{Kind: evidence.Sealed, Key: "a.example/#/#0000000000000"}, Assertion: evidence.Seen},
 		{Subject: evidence.Subject{Kind: evidence.Domain, Key: "a.example"}, Assertion: evidence.Popular},
 		{Subject: evidence.Subject{Kind: evidence.Host, Key: "a.example"}, Assertion: evidence.Phishing},
+		{Subject: evidence.Subject{Kind: evidence.URL, Key: "a.example/"}, Assertion: evidence.Retracted},
 	} {
 		if e, ok := feed.EventOf(&r); ok {
 			t.Errorf("%v became %v", r, e)
@@ -296,5 +299,38 @@ func TestParseEventAllocatesForAddressesOnly(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestPublishedReports reads what three lists once said: testdata/README.md.
+func TestPublishedReports(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("testdata/reports.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []byte
+	raters := map[string]int{}
+	for e, err := range feed.Events(bytes.NewReader(b)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(e.AppendJSON(out), '\n')
+		l, err := e.Link()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range e.Records(nil, l, nil) {
+			if err := r.Validate(); err != nil {
+				t.Error(err)
+			}
+			raters[r.Rater]++
+		}
+	}
+	if !bytes.Equal(b, out) {
+		t.Error("written again, they are not as they were")
+	}
+	if d := cmp.Diff(map[string]int{"feed/urlhaus": 19, "feed/threatfox": 12, "feed/scamblocklist": 8}, raters); d != "" {
+		t.Error(d)
 	}
 }

@@ -32,7 +32,7 @@ func toplistLines(o *Options) parseFunc[evidence.Record] {
 		}
 		if first {
 			first = false
-			if named = toplistHeader(text); named != nil {
+			if named = toplistHeader(strings.ToLower(text)); named != nil {
 				return dst, errNothing
 			}
 		}
