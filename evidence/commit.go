@@ -33,13 +33,13 @@ type chunk struct {
 
 // maxAppend bounds the encoded records of one Append: they go to disk in one
 // piece, which must fit in memory several times.
-const maxAppend = 256 << 20
+const maxAppend = 64 << 20
 
 // maxGroup bounds what the committer takes from its queue for one fsync.
 const maxGroup = 4 << 20
 
 // Append implements [Log]. All the records reach the disk, or after a crash
-// perhaps none: never some of them. At most 256 MiB are taken in one call.
+// perhaps none: never some of them. At most 64 MiB of records are taken in one call.
 //
 // It waits while earlier appends are being written; that is the only bound on
 // how many may wait. [ErrFull] means that nothing was written, [ErrFailed]

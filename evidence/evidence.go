@@ -67,7 +67,7 @@ const (
 	_          Kind = iota
 	URL             // Safe Browsing expression host/path?query, without scheme and port
 	Path            // host and first path segment: "host/segment/"
-	Host            // host name in lower-case A-labels, or an address
+	Host            // host name in lower-case A-labels, or an address (IPv6 in brackets)
 	Tenant          // the unit that one party controls (link.Link.Tenant)
 	Domain          // registrable domain, ICANN part of the public suffix list
 	Suffix          // public suffix, ICANN part

@@ -78,20 +78,20 @@ func termOf(s Subject) uint32 {
 	return mix(h)
 }
 
-// termName is the host of a subject in clear, or its key where it has none.
+// termName is the host of a subject in clear, or its key where it has none. An
+// address has one term, be it a host or not.
 func termName(s Subject) string {
+	name := s.Key
 	switch s.Kind {
 	case URL, Path, Tenant, Sealed:
-		if i := strings.IndexByte(s.Key, '/'); i >= 0 {
-			return s.Key[:i]
-		}
+		name, _, _ = strings.Cut(name, "/")
 	}
-	return s.Key
+	return unbracket(name)
 }
 
 // isAddr tells an address from a name: no top-level domain ends in a digit.
 func isAddr(host string) bool {
-	return host == "" || host[len(host)-1] == ']' || host[len(host)-1] >= '0' && host[len(host)-1] <= '9'
+	return host == "" || host[len(host)-1] >= '0' && host[len(host)-1] <= '9'
 }
 
 // FNV-1a with 64 bits, mixed down to 32. Terms are on disk: they never change.

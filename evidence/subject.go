@@ -118,10 +118,11 @@ func validateHost(host string) error {
 	if host == "" || len(host) > maxHost {
 		return fmt.Errorf("host of %d bytes: want 1 to %d", len(host), maxHost)
 	}
-	if strings.IndexByte(host, ':') >= 0 {
-		a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
-		if err != nil || a.Zone() != "" {
-			return fmt.Errorf("host %q is neither a name nor an address", clip(host))
+	if host[0] == '[' {
+		inside := unbracket(host)
+		a, err := netip.ParseAddr(inside)
+		if err != nil || len(inside) != len(host)-2 || !a.Is6() || a.Zone() != "" || a.String() != inside {
+			return fmt.Errorf("host %q is not an IPv6 address in canonical form", clip(host))
 		}
 		return nil
 	}
@@ -129,7 +130,7 @@ func validateHost(host string) error {
 		switch c := host[i]; {
 		case c >= 'A' && c <= 'Z':
 			return fmt.Errorf("host %q is not in lower case", clip(host))
-		case c == '/', c == '?', c == '#', c == '@', c == '\\', c == '[', c == ']':
+		case c == '/', c == '?', c == '#', c == '@', c == '\\', c == '[', c == ']', c == ':':
 			return fmt.Errorf("host %q has a %q", clip(host), c)
 		}
 	}
@@ -137,6 +138,11 @@ func validateHost(host string) error {
 		return fmt.Errorf("host %q has an empty label", clip(host))
 	}
 	return nil
+}
+
+// unbracket takes the brackets off an IPv6 address as it stands in a host.
+func unbracket(host string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 }
 
 // Host is the host of the subject's key, in clear for a sealed URL too. It is
@@ -157,17 +163,20 @@ func (s Subject) Host() string {
 }
 
 // Covers says whether what is said of t is said within s: t is s, or lies
-// under it. A host covers the URLs on it; a tenant, domain or suffix also the
-// hosts below it; a path the URLs that begin with it; an address the URLs that
-// name it as their host. A sealed URL covers the sealed URLs with its hash.
+// under it. A host covers the URLs on it; a tenant or domain also the hosts
+// below it; a path the URLs that begin with it; an address the URLs that name
+// it as their host. A sealed URL covers the sealed URLs with its hash. Public
+// suffixes, prefixes and autonomous systems cover themselves alone.
 func (s Subject) Covers(t Subject) bool {
 	if s == t {
 		return true
 	}
 	switch s.Kind {
-	case Host, Addr, NameServer:
+	case Host, NameServer:
 		return t.Host() == s.Key
-	case Domain, Suffix:
+	case Addr:
+		return unbracket(t.Host()) == s.Key
+	case Domain:
 		return underName(t.Host(), s.Key)
 	case Tenant:
 		if strings.IndexByte(s.Key, '/') < 0 {
