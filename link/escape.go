@@ -1,6 +1,9 @@
 package link
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // decode appends s to dst with percent-encoding undone as long as there is any:
 // "%252525" is "%". It stops when more than limit bytes were appended.
@@ -11,6 +14,19 @@ import "bytes"
 func decode(dst []byte, s string, limit int) []byte {
 	base := len(dst)
 	for i := 0; i < len(s); i++ {
+		if n := len(dst); s[i] != '%' && (n < base+1 || dst[n-1] != '%') && (n < base+2 || dst[n-2] != '%') {
+			// Nothing is begun that this could end: on to the next "%".
+			run := strings.IndexByte(s[i:], '%')
+			if run < 0 {
+				run = len(s) - i
+			}
+			run = min(run, base+limit+1-n)
+			dst = append(dst, s[i:i+run]...)
+			if i += run - 1; len(dst) > base+limit {
+				break
+			}
+			continue
+		}
 		dst = append(dst, s[i])
 		for n := len(dst); n >= base+3 && dst[n-3] == '%'; n = len(dst) {
 			hi, lo := unhex[dst[n-2]], unhex[dst[n-1]]
@@ -46,14 +62,15 @@ const upperHex = "0123456789ABCDEF"
 // appendEscaped appends b with what Safe Browsing escapes escaped: bytes up to
 // 0x20 and from 0x7f, "#" and "%", with digits in upper case.
 func appendEscaped(dst, b []byte) []byte {
-	for _, c := range b {
-		if classes[c]&cleanQuery != 0 {
-			dst = append(dst, c)
-		} else {
+	from := 0
+	for i, c := range b {
+		if classes[c]&cleanQuery == 0 {
+			dst = append(dst, b[from:i]...)
 			dst = append(dst, '%', upperHex[c>>4], upperHex[c&15])
+			from = i + 1
 		}
 	}
-	return dst
+	return append(dst, b[from:]...)
 }
 
 // appendRest appends path and query to scheme and host, and returns where the

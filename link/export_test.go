@@ -2,9 +2,6 @@ package link
 
 import "strings"
 
-// PublicSuffix is the longest suffix of a host by all rules of the list.
-func PublicSuffix(host string) string { return host[names.find(host).suffix:] }
-
 // ICANNSuffix is the suffix by the rules of the ICANN part.
 func ICANNSuffix(host string) string { return host[names.find(host).icann:] }
 

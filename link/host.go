@@ -31,16 +31,18 @@ const ends = `/\?@:[]`
 const oddInHost = " #%<>^|\x7f"
 
 // appendHost appends the canonical form of a host.
-func appendHost(dst []byte, raw string) ([]byte, Marks, error) {
+func appendHost(dst []byte, raw string) (_ []byte, isAddr bool, marks Marks, err error) {
 	switch {
 	case raw == "":
-		return dst, 0, reason("no host")
+		return dst, false, 0, reason("no host")
 	case len(raw) > maxHost:
-		return dst, 0, errHostLen
+		return dst, false, 0, errHostLen
 	case raw[0] == '[':
-		return appendIPv6(dst, raw)
-	case isPlainHost(raw):
-		return append(dst, raw...), 0, nil
+		dst, marks, err = appendIPv6(dst, raw)
+		return dst, true, marks, err
+	}
+	if end, isAddr := cleanHostEnd(raw, 0); end == len(raw) {
+		return append(dst, raw...), isAddr, 0, nil
 	}
 	var scratch [256]byte
 	host := decode(scratch[:0], raw, maxHost)
@@ -49,17 +51,17 @@ func appendHost(dst []byte, raw string) ([]byte, Marks, error) {
 			host[i] = c + 'a' - 'A'
 		}
 	}
-	host, marks := mapNames(host)
+	host, marks = mapNames(host)
 	if strings.ContainsAny(view(host), ends) {
-		return dst, 0, reason("the host holds one of " + ends)
+		return dst, false, 0, reason("the host holds one of " + ends)
 	}
 	if host = cleanDots(host); len(host) == 0 {
-		return dst, 0, reason("the host is made of dots")
+		return dst, false, 0, reason("the host is made of dots")
 	}
 	addr, addrMarks, ok := parseIPv4(view(host))
 	marks |= addrMarks
 	if ok {
-		return addr.AppendTo(dst), marks, nil
+		return addr.AppendTo(dst), true, marks, nil
 	}
 	for _, c := range host {
 		if c < 0x20 || c >= utf8.RuneSelf || strings.IndexByte(oddInHost, c) >= 0 {
@@ -68,30 +70,15 @@ func appendHost(dst []byte, raw string) ([]byte, Marks, error) {
 	}
 	start := len(dst)
 	if dst = appendEscaped(dst, host); len(dst)-start > maxHost {
-		return dst, 0, errHostLen
+		return dst, false, 0, errHostLen
 	}
-	return dst, marks, nil
+	return dst, false, marks, nil
 }
 
 var errHostLen = reason("the host is longer than " + strconv.Itoa(maxHost) + " bytes")
 
 // view lends bytes as a string, to functions that do not keep it.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
-
-// isPlainHost reports whether a host is canonical already and no address.
-func isPlainHost(raw string) bool {
-	label := 0
-	for i := range len(raw) {
-		if classes[raw[i]]&cleanHost != 0 {
-			continue
-		}
-		if raw[i] != '.' || i == label {
-			return false
-		}
-		label = i + 1
-	}
-	return label < len(raw) && raw[label] > '9'
-}
 
 // mapNames applies IDNA to a name that is not ASCII. One that is stays as it is,
 // good A-labels or not (URL Standard §3.3, since 2025).

@@ -155,14 +155,26 @@ func buildNames() *nameTable {
 
 // lineage is what the rules say of a host. All but the entries are offsets into it.
 type lineage struct {
-	icann    int // the suffix by the ICANN rules
-	suffix   int // the longest suffix by all rules of the list
-	platform int // the longest name of a platform with subdomains, that is longer than icann; else -1
+	icann    int  // the suffix by the ICANN rules
+	suffix   int  // the longest suffix by all rules of the list
+	listed   bool // a rule of the list gave the suffix
+	platform int  // the longest name of a platform with subdomains, that is longer than icann; else -1
 	kind     Platform
 
 	paths    int // where the longest name with path rules begins; -1: none
 	pathRule *nameEntry
 	wrapper  *nameEntry
+}
+
+// PublicSuffix is the longest public suffix of a host in canonical form, by all
+// rules of the list, ICANN's and private ones; listed is false if no rule matches and it is
+// the last label only, as of a name that nobody can register. An address has none.
+func PublicSuffix(host string) (suffix string, listed bool) {
+	if host == "" || host[0] == '[' || isDottedQuad(host) {
+		return "", false
+	}
+	r := names.find(host)
+	return host[r.suffix:], r.listed
 }
 
 // find walks the labels of a host from the right. Where no rule matches, the
@@ -182,7 +194,7 @@ func (t *nameTable) find(host string) lineage {
 			r.icann, r.suffix, first = start, start, false
 		}
 		if above&nameWild != 0 {
-			r.suffix = start
+			r.suffix, r.listed = start, true
 			if above&nameWildICANN != 0 {
 				r.icann = start
 			} else {
@@ -218,9 +230,9 @@ func (t *nameTable) find(host string) lineage {
 func (r *lineage) take(e *nameEntry, start int) {
 	switch {
 	case e.flags&nameICANN != 0:
-		r.icann, r.suffix = start, start
+		r.icann, r.suffix, r.listed = start, start, true
 	case e.flags&namePrivate != 0:
-		r.suffix, r.platform, r.kind = start, start, Subdomain
+		r.suffix, r.platform, r.kind, r.listed = start, start, Subdomain, true
 	}
 	if e.flags&nameSubdomain != 0 {
 		r.platform, r.kind = start, Subdomain

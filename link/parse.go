@@ -2,7 +2,6 @@ package link
 
 import (
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -26,9 +25,10 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("byte %d: %s", e.Offse
 
 // Classes of bytes. A clean byte stands for itself in the canonical form.
 const (
-	cleanHost  = 1 << iota // a-z 0-9 - _
-	cleanPath              // printable ASCII but % # \ / ?
-	cleanQuery             // printable ASCII but % #
+	cleanHost     = 1 << iota // a-z 0-9 - _
+	cleanPath                 // printable ASCII but % # \ / ?
+	cleanQuery                // printable ASCII but % #
+	endsAuthority             // / \ ?
 )
 
 var classes = func() (c [256]uint8) {
@@ -42,6 +42,9 @@ var classes = func() (c [256]uint8) {
 		if 'a' <= b && b <= 'z' || '0' <= b && b <= '9' || b == '-' || b == '_' {
 			c[b] |= cleanHost
 		}
+	}
+	for _, b := range []byte(`/\?`) {
+		c[b] |= endsAuthority
 	}
 	return c
 }()
@@ -60,8 +63,8 @@ func Parse(raw string) (Link, error) {
 }
 
 // parseClean reads the most frequent URLs, which are canonical but perhaps for a
-// fragment: http or https, a plain name, no port, nothing to decode or resolve.
-// Whatever else there is, it leaves to parseAny.
+// fragment or for the slash of an empty path: http or https, a plain name or address, no port, nothing to
+// decode or resolve. Whatever else there is, it leaves to parseAny.
 func parseClean(raw string) (Link, bool) {
 	host := 0
 	switch {
@@ -72,33 +75,75 @@ func parseClean(raw string) (Link, bool) {
 	default:
 		return Link{}, false
 	}
-	i, label := host, host
-	for i < len(raw) {
-		if classes[raw[i]]&cleanHost != 0 {
+	hostEnd, isAddr := cleanHostEnd(raw, host)
+	if hostEnd < 0 || hostEnd-host > maxHost {
+		return Link{}, false
+	}
+	l := Link{host: uint8(host), hostEnd: uint16(hostEnd)}
+	if hostEnd == len(raw) {
+		l.s = raw + "/"
+		l.pathEnd, l.end = uint16(hostEnd+1), uint16(hostEnd+1)
+	} else {
+		pathEnd, end := cleanRest(raw, hostEnd)
+		if raw[hostEnd] != '/' || end < 0 || end > MaxLen {
+			return Link{}, false
+		}
+		l.s = raw[:end]
+		l.pathEnd, l.end = uint16(pathEnd), uint16(end)
+	}
+	l.locate(isAddr)
+	return l, true
+}
+
+// cleanHostEnd returns where the host that begins at start ends, if it is canonical as it
+// is, else -1.
+func cleanHostEnd(text string, start int) (end int, isAddr bool) {
+	i, label := start, start
+	for i < len(text) {
+		if classes[text[i]]&cleanHost != 0 {
 			i++
 			continue
 		}
-		if raw[i] != '.' || i == label {
+		if text[i] != '.' || i == label {
 			break
 		}
 		i++
 		label = i
 	}
-	// The last label must be a name: no digit first, which may be an address.
-	if i >= len(raw) || raw[i] != '/' || i == label || raw[label] <= '9' || i-host > maxHost {
-		return Link{}, false
+	if i == label || i > start+maxHost {
+		return -1, false
 	}
-	hostEnd := i
-	pathEnd, end := cleanRest(raw, i)
-	if end < 0 || end > MaxLen {
-		return Link{}, false
+	if text[label] > '9' {
+		return i, false
 	}
-	l := Link{
-		s: raw[:end], host: uint8(host),
-		hostEnd: uint16(hostEnd), pathEnd: uint16(pathEnd), end: uint16(end),
+	if isDottedQuad(text[start:i]) {
+		return i, true
 	}
-	l.locate()
-	return l, true
+	return -1, false // an address in another spelling, perhaps
+}
+
+// isDottedQuad reports whether host is an IPv4 address in its usual form.
+func isDottedQuad(host string) bool {
+	part, digits, dots := 0, 0, 0
+	for i := range len(host) {
+		switch c := host[i]; {
+		case c == '.':
+			if digits == 0 {
+				return false
+			}
+			digits, part = 0, 0
+			dots++
+		case c < '0' || c > '9' || digits > 0 && part == 0:
+			return false
+		default:
+			part = 10*part + int(c-'0')
+			digits++
+			if part > 255 {
+				return false
+			}
+		}
+	}
+	return dots == 3 && digits > 0
 }
 
 // cleanRest looks at the path and query that begin at i. It returns the ends of
@@ -146,12 +191,7 @@ var schemes = [...]struct {
 // percent-encoded; so it calls itself once at most.
 func parseAny(raw string, encoded bool) (Link, error) {
 	// URL Standard §4.4: controls and spaces around, tabs and line ends inside are not there.
-	text := strings.TrimLeftFunc(raw, isControlOrSpace)
-	offset := len(raw) - len(text)
-	text = strings.TrimRightFunc(text, isControlOrSpace)
-	if strings.ContainsAny(text, "\t\r\n") {
-		text = dropTabs.Replace(text)
-	}
+	text, offset := trim(raw)
 	text, _, _ = strings.Cut(text, "#")
 
 	if encoded && hasEncodedScheme(text) {
@@ -162,7 +202,7 @@ func parseAny(raw string, encoded bool) (Link, error) {
 		return Link{}, &SyntaxError{offset + at, err.Error()}
 	}
 	authEnd := len(text)
-	if i := strings.IndexAny(text[at:], `/\?`); i >= 0 {
+	if i := indexAuthorityEnd(text[at:]); i >= 0 {
 		authEnd = at + i
 	}
 
@@ -183,7 +223,7 @@ func parseAny(raw string, encoded bool) (Link, error) {
 	var scratch [512]byte
 	buf := append(append(scratch[:0], schemes[scheme].name...), "://"...)
 	l := Link{host: uint8(len(buf)), port: port}
-	buf, hostMarks, err := appendHost(buf, text[at:hostEnd])
+	buf, isAddr, hostMarks, err := appendHost(buf, text[at:hostEnd])
 	if err != nil {
 		return Link{}, &SyntaxError{offset + at, err.Error()}
 	}
@@ -198,13 +238,39 @@ func parseAny(raw string, encoded bool) (Link, error) {
 		buf = append(buf, buf[l.hostEnd:l.end]...)
 	}
 	l.s = string(buf)
-	l.locate()
+	l.locate(isAddr)
 	return l, nil
 }
 
 var dropTabs = strings.NewReplacer("\t", "", "\r", "", "\n", "")
 
-func isControlOrSpace(r rune) bool { return r <= ' ' }
+// trim drops what a browser does not see: controls and spaces around, tabs and
+// line ends inside. The offset is that of the first byte kept.
+func trim(raw string) (text string, offset int) {
+	end := len(raw)
+	for offset < end && raw[offset] <= ' ' {
+		offset++
+	}
+	for end > offset && raw[end-1] <= ' ' {
+		end--
+	}
+	text = raw[offset:end]
+	for i := range len(text) {
+		if c := text[i]; c == '\t' || c == '\n' || c == '\r' {
+			return dropTabs.Replace(text), offset
+		}
+	}
+	return text, offset
+}
+
+func indexAuthorityEnd(text string) int {
+	for i := range len(text) {
+		if classes[text[i]]&endsAuthority != 0 {
+			return i
+		}
+	}
+	return -1
+}
 
 type reason string
 
@@ -218,8 +284,8 @@ func cutScheme(text string) (scheme, at int, err error) {
 	if text == "" {
 		return 0, 0, reason("empty")
 	}
-	colon := strings.IndexAny(text, `:/\?`)
-	if colon < 0 || text[colon] != ':' {
+	colon, slash := strings.IndexByte(text, ':'), indexAuthorityEnd(text)
+	if colon < 0 || slash >= 0 && slash < colon {
 		switch {
 		case text[0] == '?' || text[0] == '/' && !strings.HasPrefix(text, "//"):
 			return 0, 0, reason("no host: a relative reference")
@@ -229,7 +295,7 @@ func cutScheme(text string) (scheme, at int, err error) {
 		return 0, 0, nil
 	}
 	for i := range schemes {
-		if strings.EqualFold(text[:colon], schemes[i].name) {
+		if colon == len(schemes[i].name) && strings.EqualFold(text[:colon], schemes[i].name) {
 			at = skipSlashes(text, colon+1)
 			if at == len(text) {
 				return 0, at, reason("no host")
@@ -265,7 +331,7 @@ func isPort(text string) bool {
 // for the scheme.
 func hasEncodedScheme(text string) bool {
 	name, _, ok := strings.Cut(text, "%")
-	if !ok {
+	if !ok || len(name) > len("https") {
 		return false
 	}
 	for i := range schemes {
@@ -297,11 +363,11 @@ func cutPort(text string, at, end int) (hostEnd int, port uint16, err error) {
 }
 
 // locate finds the suffix, domain, site and tenant of a link whose other fields are set.
-func (l *Link) locate() {
+func (l *Link) locate(isAddress bool) {
 	base := int(l.host)
 	host := l.s[base:l.hostEnd]
 	l.tenant, l.tenantEnd = uint16(base), l.hostEnd
-	if isAddress(host) {
+	if isAddress {
 		l.bits |= isAddr
 		l.suffix, l.domain = uint16(base), uint16(base)
 		return
@@ -338,16 +404,4 @@ func (l *Link) locate() {
 		l.platform = names.paths[r.pathRule.paths][0].kind
 		l.bits |= isRoot
 	}
-}
-
-// isAddress reports whether a canonical host is an address.
-func isAddress(host string) bool {
-	if host[0] == '[' {
-		return true
-	}
-	if c := host[len(host)-1]; c < '0' || c > '9' || host[0] > '9' {
-		return false
-	}
-	_, err := netip.ParseAddr(host)
-	return err == nil
 }

@@ -44,7 +44,7 @@ func TestSuffixesAreThoseOfTheListAsXNetReadsIt(t *testing.T) {
 	for _, rule := range append(rules, "example", "localhost", "a.b.c.example") {
 		for _, host := range derived(rule) {
 			want, _ := publicsuffix.PublicSuffix(host)
-			if got := link.PublicSuffix(host); got != want {
+			if got, _ := link.PublicSuffix(host); got != want {
 				t.Errorf("suffix of %s (rule %s): got %s, want %s", host, rule, got, want)
 			}
 			if got, want := link.ICANNSuffix(host), icannSuffix(host); got != want {
@@ -59,5 +59,16 @@ func TestListIsTheOneThatGoModNames(t *testing.T) {
 	// together with the one above.
 	if got := publicsuffix.List.String(); !strings.Contains(link.SuffixSource(), got) {
 		t.Errorf("z_suffixes.txt is not of %q: run go generate", got)
+	}
+}
+
+func TestSuffixIsListed(t *testing.T) {
+	for host, want := range map[string]bool{
+		"a.com": true, "com": true, "a.b.kawasaki.jp": true, "a.github.io": true, "city.kobe.jp": true,
+		"a.example": false, "localhost": false, "192.0.2.1": false, "[::1]": false, "": false, "a.b.invalidtld": false,
+	} {
+		if suffix, got := link.PublicSuffix(host); got != want {
+			t.Errorf("%q has suffix %q, listed %v, want %v", host, suffix, got, want)
+		}
 	}
 }

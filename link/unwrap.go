@@ -136,7 +136,7 @@ func unwrapOnce(raw string, l Link) (inner, wrapper string, ok bool) {
 // cutRaw parts a URL that Parse has read into path and query, as written but
 // for tabs and line ends. The fragment stays: wrappers do not encode it always.
 func cutRaw(raw string) (path, query string) {
-	text := dropTabs.Replace(strings.TrimFunc(raw, isControlOrSpace))
+	text, _ := trim(raw)
 	if hasEncodedScheme(text) {
 		text = string(decode(nil, text, len(text)))
 	}
@@ -145,7 +145,7 @@ func cutRaw(raw string) (path, query string) {
 		return "", ""
 	}
 	text = text[at:]
-	i := strings.IndexAny(text, `/\?`)
+	i := indexAuthorityEnd(text)
 	if i < 0 {
 		return "/", ""
 	}
