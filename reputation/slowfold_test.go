@@ -2,11 +2,13 @@ package reputation_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
+	"hash/crc32"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,10 +49,19 @@ type slowUnit struct{ class, day int }
 type slowTenant struct {
 	above   []string
 	newest  int
-	bad     map[slowUnit]bool
-	good    map[int]int // day → tenths
+	bad     map[slowUnit]bool // marked
+	counted []slowCount
+	good    map[int]bool // marked
+	praise  []slowPraise
 	sighted map[int]int
 }
+
+type slowCount struct {
+	slowUnit
+	fresh bool
+}
+
+type slowPraise struct{ day, tenths int }
 
 type slowRank struct {
 	step float64
@@ -115,7 +126,7 @@ func (f *slowFold) child(s evidence.Subject) *slowChild {
 		name, inside = "list "+strings.TrimSuffix(name, "/"), []string{tenant}
 	}
 	if f.tenants[tenant] == nil {
-		f.tenants[tenant] = &slowTenant{above: above, bad: map[slowUnit]bool{}, good: map[int]int{}, sighted: map[int]int{}}
+		f.tenants[tenant] = &slowTenant{above: above, bad: map[slowUnit]bool{}, good: map[int]bool{}, sighted: map[int]int{}}
 	}
 	c := f.children[name]
 	if c == nil {
@@ -205,7 +216,8 @@ func (f *slowFold) condemn(c *slowChild, u slowUnit, group string) {
 	}
 	if unit {
 		if unit, fresh := newUnit(t.bad, t.newest, u, f.of(c.tenant)...); unit {
-			t.bad[u] = fresh
+			t.bad[u] = true
+			t.counted = append(t.counted, slowCount{u, fresh})
 		}
 		c.bad[u] = fresh
 	}
@@ -225,11 +237,10 @@ func (f *slowFold) retract(c *slowChild, group string) {
 			f.groups[rung] = nil
 			if rung == c.tenant {
 				t := f.tenants[c.tenant]
-				for u := range t.bad {
-					if t.newest-u.day < 16 { // older ones are not known any more
-						delete(t.bad, u)
-					}
-				}
+				t.bad = map[slowUnit]bool{}
+				t.counted = slices.DeleteFunc(t.counted, func(u slowCount) bool {
+					return t.newest-u.day < 16 // older ones are not known any more
+				})
 			}
 		}
 	}
@@ -278,21 +289,15 @@ func (f *slowFold) credit(c *slowChild, d, tenths int) {
 	} else {
 		c.tenth = append(c.tenth, d)
 	}
-	if _, ok := t.good[d]; !ok && (t.newest-d < 16 || before == 0) {
-		t.good[d] = tenths
+	if late := t.newest-d >= 16; !late && !t.good[d] || late && before == 0 {
+		t.good[d] = !late
+		t.praise = append(t.praise, slowPraise{d, tenths})
 	}
 }
 
 // count gives the units of a rung as of a day, with a half-life in days.
 func (f *slowFold) count(rung string, half float64, today int) (bad, good float64) {
 	weigh := func(d int) float64 { return math.Exp2(-float64(today-d) / half) }
-	units := func(bads map[slowUnit]bool) {
-		for u, fresh := range bads {
-			if half == 180 || fresh {
-				bad += weigh(u.day)
-			}
-		}
-	}
 	for name, c := range f.children {
 		inside := "url "+name == rung
 		for _, r := range c.rungs {
@@ -301,7 +306,11 @@ func (f *slowFold) count(rung string, half float64, today int) (bad, good float6
 		if !inside {
 			continue
 		}
-		units(c.bad)
+		for u, fresh := range c.bad {
+			if half == 180 || fresh {
+				bad += weigh(u.day)
+			}
+		}
 		for _, d := range c.praise {
 			good += weigh(d)
 		}
@@ -312,9 +321,13 @@ func (f *slowFold) count(rung string, half float64, today int) (bad, good float6
 	for _, t := range f.tenants {
 		for _, r := range t.above {
 			if r == rung {
-				units(t.bad)
-				for d, tenths := range t.good {
-					good += weigh(d) * float64(tenths) / 10
+				for _, u := range t.counted {
+					if half == 180 || u.fresh {
+						bad += weigh(u.day)
+					}
+				}
+				for _, p := range t.praise {
+					good += weigh(p.day) * float64(p.tenths) / 10
 				}
 			}
 		}
@@ -411,6 +424,9 @@ func randomRecords(r *rand.Rand, key *evidence.Key, n, days int, judgementsOnly 
 		}
 		if r.IntN(8) == 0 { // late
 			rec.Time = rec.Time.Add(-time.Duration(r.IntN(min(days, 20)*24)) * time.Hour)
+			if first := start.Add(time.Duration(days-30) * day); rec.Time.Before(first) {
+				rec.Time = first // older might be forgotten, which the twin does not do
+			}
 		}
 		switch k := r.IntN(20); {
 		case k == 0:
@@ -638,6 +654,8 @@ func knownSnapshotError(err error) bool {
 	return false
 }
 
+// FuzzSnapshot puts any bytes behind right frames and checksums, where only
+// the content can be wrong.
 func FuzzSnapshot(f *testing.F) {
 	key := &evidence.Key{3}
 	table := reputation.NewTable(key)
@@ -646,12 +664,17 @@ func FuzzSnapshot(f *testing.F) {
 	if _, err := table.WriteTo(&b); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(b.Bytes(), 0, byte(0))
-	f.Fuzz(func(t *testing.T, data []byte, at int, flip byte) {
-		if len(data) > 0 {
-			data = bytes.Clone(data)
-			data[uint(at)%uint(len(data))] ^= flip
+	chunks := snapshotChunks(b.Bytes())
+	for i, chunk := range chunks[1:] {
+		if len(chunk) > 0 {
+			f.Add(chunks[0], chunk, uint16(i))
 		}
+	}
+	f.Fuzz(func(t *testing.T, head, shard []byte, number uint16) {
+		if len(head) >= 8 {
+			copy(head, chunks[0][:8]) // the check of the key
+		}
+		data := snapshotOf(head, shard, int(number)%1024)
 		got, err := reputation.ReadTable(bytes.NewReader(data), key)
 		if err != nil {
 			if got != nil || !knownSnapshotError(err) {
@@ -659,14 +682,46 @@ func FuzzSnapshot(f *testing.F) {
 			}
 			return
 		}
-		// What is read is a table like any other, and writes what it read.
+		// What is read is a table like any other, and is written as it is read.
 		l, _ := link.Parse("http://www.one.example/a/1")
 		got.Judge(l, reputation.DefaultPolicy(), start)
 		var out bytes.Buffer
-		if _, err := got.WriteTo(&out); err != nil || !bytes.Equal(out.Bytes(), data) {
-			t.Fatalf("read %d bytes, wrote %d (%v)", len(data), out.Len(), err)
+		if _, err := got.WriteTo(&out); err != nil {
+			t.Fatal(err)
 		}
-		applyAll(got, key, randomRecords(rand.New(rand.NewPCG(2, 2)), key, 30, 5, false))
-		_, _ = got.WriteTo(io.Discard)
+		again, err := reputation.ReadTable(bytes.NewReader(out.Bytes()), key)
+		if err != nil || again.Sum() != got.Sum() {
+			t.Fatalf("what was read cannot be written and read again: %v", err)
+		}
+		applyAll(got, key, randomRecords(rand.New(rand.NewPCG(2, 2)), key, 10, 40, false))
 	})
+}
+
+// snapshotChunks takes a snapshot apart; snapshotOf makes one.
+func snapshotChunks(b []byte) (chunks [][]byte) {
+	for b = b[12:]; len(b) > 0; {
+		n := int(binary.LittleEndian.Uint32(b[4:]))
+		chunks = append(chunks, b[8:8+n])
+		b = b[8+n+4:]
+	}
+	return chunks
+}
+
+func snapshotOf(head, shard []byte, number int) []byte {
+	b := binary.LittleEndian.AppendUint32([]byte("headlght"), 1)
+	for i := range 1 + 1024 {
+		var chunk []byte
+		switch i {
+		case 0:
+			chunk = head
+		case 1 + number:
+			chunk = shard
+		}
+		at := len(b)
+		b = binary.LittleEndian.AppendUint32(b, uint32(i))
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(chunk)))
+		b = append(b, chunk...)
+		b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[at:], crc32.MakeTable(crc32.Castagnoli)))
+	}
+	return b
 }

@@ -373,17 +373,20 @@ func (t *Table) readHead(b []byte) error {
 	}
 	for range groups {
 		slot, group := c.u64(), c.text()
-		if slot >= 32 {
+		if !t.raters.mayAssign(slot, group) {
 			c.bad = true
 			break
 		}
 		t.raters.assign(uint8(slot), group)
 	}
 	anchors := make([]map[uint64]Anchor, len(t.anchors.parts))
+	before := uint64(0)
 	for range c.list(36) {
 		h, a := c.u64(), Anchor{Assertion: evidence.Assertion(c.u64())}
 		a.Time, a.Expires = fromMilli(int64(c.u64())), fromMilli(int64(c.u64()))
 		a.Rater = c.text()
+		c.bad = c.bad || h <= before
+		before = h
 		if anchors[h>>56] == nil {
 			anchors[h>>56] = make(map[uint64]Anchor)
 		}
@@ -407,6 +410,18 @@ func (t *Table) readHead(b []byte) error {
 		return fmt.Errorf("%w: its head makes no sense", ErrSnapshotCorrupt)
 	}
 	return nil
+}
+
+// mayAssign reports whether a snapshot may give a group this slot: the own ones
+// in their order, then shared ones, no group two.
+func (r *raters) mayAssign(slot uint64, group string) bool {
+	if _, ok := r.slots[group]; ok || slot >= 32 {
+		return false
+	}
+	if len(r.slots) < ownBits {
+		return slot == uint64(len(r.slots))
+	}
+	return slot >= ownBits && len(r.names.Load()[slot]) < maxShared
 }
 
 func (c *clock) valid() bool {
