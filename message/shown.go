@@ -10,10 +10,19 @@ const maxShown = 1 << 10
 // the one where l leads. It goes by the first host in the text, which is what
 // the eye takes for the place, and by registrable domains: www.example.com may
 // well lead to login.example.com. On a platform with a subdomain for each
-// tenant it goes by the tenant. A text that names no host does not mismatch.
+// tenant it goes by the tenant; of a link that a mail gateway has wrapped, by what
+// is inside. A text that names no host does not mismatch.
 func mismatch(shown string, l link.Link) bool {
 	named := firstNamed(shown)
-	return !named.IsZero() && !l.IsZero() && !sameParty(named, l)
+	if named.IsZero() || l.IsZero() || sameParty(named, l) {
+		return false
+	}
+	if l.Wrapper() {
+		// The canonical form garbles the inner link's query, but not its host.
+		inner, _, ok := link.Unwrap(l.String())
+		return !ok || !sameParty(named, inner)
+	}
+	return true
 }
 
 // firstNamed is the first link in a text, written out or as a mere host; the

@@ -126,21 +126,22 @@ func (t *textScan) find() bool {
 // found yields what stands at start..end and gives the place to go on from.
 // address is what to parse; the text itself if it is "".
 func (t *textScan) found(start, end int, address string, marks Marks) int {
-	f := Found{Raw: t.s[start:end], Offset: start, Marks: marks}
+	f := &t.f
+	*f = Found{Raw: t.s[start:end], Offset: start, Marks: marks}
 	if marks&(Script|Data) == 0 {
 		if address == "" {
 			address = f.Raw
 		}
-		l, err := link.Parse(address)
-		if err != nil || marks&Schemeless != 0 && l.Suffix() == l.Host() && !isAddr(l) {
+		var err error
+		f.Link, err = link.Parse(address)
+		if err != nil || marks&Schemeless != 0 && f.Link.Suffix() == f.Link.Host() && !isAddr(f.Link) {
 			return end
 		}
-		f.Link = l
 	}
 	if !t.bare {
-		t.markup(&f, start, end)
+		t.markup(f, start, end)
 	}
-	t.f, t.hit, t.taken = f, true, end
+	t.hit, t.taken = true, end
 	if end-start < maxLink {
 		return end
 	}

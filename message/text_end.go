@@ -2,6 +2,11 @@ package message
 
 import "strings"
 
+// maxBracketed bounds what a link holds between brackets. Without it, of many
+// links with a bracket that is never closed, each would be read to the end of
+// the word and cut at its bracket: quadratic.
+const maxBracketed = 512
+
 // pathEnd gives the place where a link that began at start and has been read to
 // i ends. A link ends
 //
@@ -19,18 +24,30 @@ import "strings"
 // they are common in paths (…/wiki/中国), and a wrong guess keeps the host.
 func (t *textScan) pathEnd(start, i int) int {
 	s, from := t.s, i
-	limit := min(len(s), start+maxLink)
-	var before byte
+	whole := min(len(s), start+maxLink)
+	limit := whole
+	var before, emphasis byte
 	if start > 0 {
 		before = s[start-1]
 	}
+	if before == '*' || before == '_' || before == '~' {
+		emphasis = before
+	}
 	var open, at [3]int // by bracket: how many are open, and where the first stands
 scan:
-	for i < limit {
+	for {
+		for i < limit && textClass[s[i]]&inPath != 0 && s[i] != emphasis {
+			i++
+		}
+		if i >= limit {
+			break
+		}
 		c := s[i]
 		class := textClass[c]
 		switch {
-		case class&inPath != 0 || c == ',' && !linkFollows(s, i+1) || c == ';' && !linkFollows(s, i+1):
+		case c == emphasis && c != 0 && !closesEmphasis(s, i):
+			i++
+		case c == ',' && !linkFollows(s, i+1) || c == ';' && !linkFollows(s, i+1):
 			i++
 		case class&endsText != 0:
 			break scan
@@ -47,6 +64,7 @@ scan:
 			k := (c >> 5) % 3 // ( [ { are 0x28, 0x5b, 0x7b, and their counterparts near them
 			if open[k] == 0 {
 				at[k] = i
+				limit = min(limit, i+maxBracketed)
 			}
 			open[k]++
 			i++
@@ -57,6 +75,9 @@ scan:
 			}
 			open[k]--
 			i++
+			if open == [3]int{} {
+				limit = whole
+			}
 		case c == '\'' && before != '\'' || c == '&' && !markupEntity(s[i:]):
 			i++
 		default:
@@ -64,16 +85,13 @@ scan:
 		}
 	}
 	t.steps += i - from
-	i = min(i, limit)
 	for k, n := range open {
 		if n > 0 && at[k] < i {
 			i = at[k]
 		}
 	}
-	if before == '*' || before == '_' || before == '~' {
-		if n := strings.IndexByte(s[from:i], before); n >= 0 && closesEmphasis(s, from+n) {
-			i = from + n
-		}
+	if i-start >= maxLink {
+		return start + maxLink // cut; found reports it
 	}
 	return from + len(trimSentence(s[from:i]))
 }

@@ -43,7 +43,13 @@ func closes(open, c byte) bool {
 func (t *textScan) hostRun(i int, encoded bool) (h hostRun) {
 	s, from, label := t.s, i, i
 	h.last = i
-	for i < len(s) && i-from < maxLink {
+	for i-from < maxLink {
+		for i < len(s) && textClass[s[i]]&(inHost|inPath) == inHost|inPath {
+			i++
+		}
+		if i >= len(s) {
+			break
+		}
 		c := s[i]
 		if c >= 0x80 {
 			kind, n := readRune(s[i:])
@@ -60,10 +66,6 @@ func (t *textScan) hostRun(i int, encoded bool) (h hostRun) {
 			h.wide = true
 			h.packed = h.packed || kind == packedRune
 			i += n
-			continue
-		}
-		if textClass[c]&inHost != 0 {
-			i++
 			continue
 		}
 		if c == '%' && encoded && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]) {

@@ -33,7 +33,7 @@ func (t *textScan) markup(f *Found, start, end int) {
 		}
 	case '|':
 		if end < len(s) && (s[end] == ']' || s[end] == '|') {
-			t.shown(f, bracketed(s, start-1))
+			t.shown(f, t.bracketed(start-1))
 		}
 	case '=', '"', '\'':
 		t.bbcode(f, start, end)
@@ -43,9 +43,9 @@ func (t *textScan) markup(f *Found, start, end int) {
 		}
 	case ' ', ':':
 		if at := start - len("]: "); at > 0 && s[at:start] == "]: " {
-			t.shown(f, bracketed(s, at))
+			t.shown(f, t.bracketed(at))
 		} else if s[start-2:start] == "]:" {
-			t.shown(f, bracketed(s, start-2))
+			t.shown(f, t.bracketed(start-2))
 		}
 	}
 }
@@ -68,7 +68,7 @@ func (t *textScan) shown(f *Found, text string) {
 // markdown reads the text of a Markdown link whose "]" stands at i. Of an image
 // it is the alternative text, and the link is fetched.
 func (t *textScan) markdown(f *Found, i int) {
-	text := bracketed(t.s, i)
+	text := t.bracketed(i)
 	f.Where = Anchor
 	t.shown(f, text)
 	if open := i - len(text) - 1; open > 0 && t.s[open-1] == '!' {
@@ -83,7 +83,8 @@ func (t *textScan) slack(f *Found, end int) {
 	if end >= len(s) || s[end] != '|' {
 		return
 	}
-	text := s[end+1 : min(len(s), end+1+maxShown)]
+	text := s[end+1 : min(len(s), end+1+maxShown+len(">"))]
+	t.steps += len(text)
 	if n := strings.IndexAny(text, ">\n"); n >= 0 && text[n] == '>' {
 		t.shown(f, text[:n])
 	}
@@ -103,6 +104,7 @@ func (t *textScan) bbcode(f *Found, start, end int) {
 	}
 	f.Where = Anchor
 	text := s[end+1 : min(len(s), end+1+maxShown+len("[/url]"))]
+	t.steps += len(text)
 	for i := 0; ; i++ {
 		n := strings.Index(text[i:], "[/")
 		if n < 0 {
@@ -118,9 +120,10 @@ func (t *textScan) bbcode(f *Found, start, end int) {
 
 // bracketed gives what stands between the "]" or "|" at i and the "[" that
 // belongs to it, at most maxShown bytes; "" if there is none in the paragraph.
-func bracketed(s string, i int) string {
-	depth := 0
+func (t *textScan) bracketed(i int) string {
+	s, depth := t.s, 0
 	for j := i - 1; j >= 0 && i-j <= maxShown+1; j-- {
+		t.steps++
 		switch s[j] {
 		case ']':
 			depth++

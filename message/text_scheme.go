@@ -8,8 +8,10 @@ import (
 
 // readScheme reads what a colon at i belongs to, and gives the place to go on from.
 func (t *textScan) readScheme(i int) int {
-	if marks := unfollowed(t.s[:i]); marks != 0 && textClass[t.s[i+1]]&endsAuthority == 0 {
-		return t.script(i, marks)
+	if textClass[t.s[i+1]]&endsAuthority == 0 {
+		if marks := unfollowed(t.s[:i]); marks != 0 {
+			return t.script(i, marks)
+		}
 	}
 	scheme, start, fanged := schemeBefore(t.s, i)
 	if scheme == "" || start < t.taken {
@@ -313,7 +315,7 @@ func (t *textScan) script(i int, marks Marks) int {
 	}
 	switch {
 	case s[start-1] == '(' && s[start-2] == ']':
-	case s[start-1] == '<' || s[start-1] == '|' || s[start-1] == '=':
+	case s[start-1] == '<' || s[start-1] == '|' || endsFold(s[:start], "[url="):
 	case strings.HasSuffix(s[:start], "]: "):
 	default:
 		return i + 1

@@ -87,6 +87,14 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestListsAreSorted(t *testing.T) {
+	for _, list := range message.SortedLists {
+		if len(list) == 0 || !slices.IsSorted(list) {
+			t.Errorf("%q is not sorted", list)
+		}
+	}
+}
+
 type textTest = struct {
 	text string
 	want []string

@@ -1,23 +1,53 @@
 package message
 
 import (
+	"slices"
 	"strings"
 
-	"golang.org/x/net/publicsuffix"
+	"headlight.example/link"
 )
 
-// isTLD reports whether an ASCII label, in any case, is a top-level domain.
+// maxTLD bounds a top-level domain, in bytes: the longest has 24.
+const maxTLD = 24
+
+// isTLD reports whether an ASCII label, in any case, is a top-level domain of
+// the public suffix list.
 func isTLD(label string) bool {
-	if len(label) < 2 || len(label) > 24 {
+	if len(label) < 2 || len(label) > maxTLD {
 		return false
 	}
+	// With a name before it, for some are listed as "*.ck" alone.
+	var host [len("x.") + maxTLD]byte
+	host[0], host[1] = 'x', '.'
 	for i := range len(label) {
-		if !isAlpha(label[i]) && !(len(label) > 4 && label[:4] == "xn--") {
+		c := label[i]
+		if !isAlpha(c) && (i < 2 || label[2:min(4, len(label))] != "--") {
 			return false
 		}
+		host[2+i] = lower(c)
 	}
-	_, icann := publicsuffix.PublicSuffix(strings.ToLower(label))
-	return icann
+	_, listed := link.PublicSuffix(string(host[:2+len(label)]))
+	return listed
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c |= 0x20
+	}
+	return c
+}
+
+// oneOf reports whether an ASCII label, in any case, is one of a sorted list.
+func oneOf(label string, sorted []string) bool {
+	_, found := slices.BinarySearchFunc(sorted, label, func(a, b string) int {
+		for i := range min(len(a), len(b)) {
+			if d := int(a[i]) - int(lower(b[i])); d != 0 {
+				return d
+			}
+		}
+		return len(a) - len(b)
+	})
+	return found
 }
 
 // doubtful reports whether a schemeless host with neither port nor path is
@@ -29,13 +59,12 @@ func isTLD(label string) bool {
 // these are left out, after what they are in 12 MB of programmers' chat:
 //
 //   - a file, "readme.md", or a member, "list.map", unless www. or a further dot
-//     makes a host of it: the top-level domains in fileTLD and codeTLD;
+//     makes a host of it: the top-level domains in fileTLDs and codeTLDs;
 //   - a sentence begun without a space, "a place.No reason";
 //   - a call, "window.open(".
 func doubtful(host string, last int, next byte) bool {
 	tld := host[last:]
-	switch strings.ToLower(tld) {
-	case "com", "net", "org":
+	if oneOf(tld, plainTLDs) {
 		return false
 	}
 	if next == '(' {
@@ -46,33 +75,26 @@ func doubtful(host string, last int, next byte) bool {
 	}
 	name := host[:last-1]
 	switch {
-	case fileTLD(tld):
+	case oneOf(tld, fileTLDs):
 		return strings.IndexByte(name, '.') < 0 || mixedCase(name)
-	case codeTLD(tld):
+	case oneOf(tld, codeTLDs):
 		return strings.IndexByte(name, '.') < 0 && !strings.ContainsAny(name, "-0123456789") || mixedCase(name)
 	}
 	return false
 }
 
-// fileTLD knows top-level domains that are better known as the ends of file
-// names. Of those that are countries, only where the files are the likelier in
-// a chat: Poland (pl), North Macedonia (mk) and .cc stay hosts.
-func fileTLD(tld string) bool {
-	switch strings.ToLower(tld) {
-	case "app", "cab", "dot", "md", "mov", "properties", "ps", "pub", "py", "rs", "sh", "so", "tf", "zip":
-		return true
-	}
-	return false
-}
+var (
+	// plainTLDs are those that nobody takes for anything else.
+	plainTLDs = []string{"com", "net", "org"}
 
-// codeTLD knows top-level domains that programmers write behind a dot.
-func codeTLD(tld string) bool {
-	switch strings.ToLower(tld) {
-	case "bar", "data", "find", "foo", "inc", "map", "name", "next", "open", "prime", "prod", "run", "star", "style", "total", "zero":
-		return true
-	}
-	return false
-}
+	// fileTLDs are better known as the ends of file names. Of those that are
+	// countries, only where files are the likelier in a chat: Poland (pl), North
+	// Macedonia (mk) and .cc stay hosts.
+	fileTLDs = []string{"app", "cab", "dot", "md", "mov", "properties", "ps", "pub", "py", "rs", "sh", "so", "tf", "zip"}
+
+	// codeTLDs are what programmers write behind a dot.
+	codeTLDs = []string{"bar", "data", "find", "foo", "inc", "map", "name", "next", "open", "prime", "prod", "run", "star", "style", "total", "zero"}
+)
 
 func isUpper(c byte) bool { return 'A' <= c && c <= 'Z' }
 
