@@ -19,7 +19,6 @@ import (
 var events = Format{
 	Name:  "events",
 	Doc:   "our event stream: JSON lines of reports, sightings and reviews, in order of time",
-	Rater: "as each event says",
 	Dated: true,
 	parser: func(o *Options) parseFunc[evidence.Record] {
 		return func(dst []evidence.Record, text string, _ int) ([]evidence.Record, error) {

@@ -56,7 +56,7 @@ type Format struct {
 	// Doc is a line for people: what it is, and where such lists are found.
 	Doc string
 	// Rater is whose word the list is, unless Options names another:
-	// "feed/urlhaus".
+	// "feed/urlhaus". "" where the list names its raters itself.
 	Rater string
 	// Assertion is what being listed means, unless the list or Options says
 	// otherwise. Zero for a form that any kind of list may have.
@@ -162,12 +162,8 @@ type Options struct {
 
 // complete puts the defaults of f in place of what is not set.
 func (o *Options) complete(f *Format) error {
-	if o.Rater == "" && f.Name != events.Name {
-		o.Rater = f.Rater
-	}
-	if o.Assertion == 0 {
-		o.Assertion = f.Assertion
-	}
+	o.Rater = cmp.Or(o.Rater, f.Rater)
+	o.Assertion = cmp.Or(o.Assertion, f.Assertion)
 	if f.NeedsAssertion && o.Assertion == 0 {
 		return fmt.Errorf("format %s does not say what its lists are of: name it (phishing, malware, unwanted, spam or benign)", f.Name)
 	}

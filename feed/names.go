@@ -119,6 +119,9 @@ func listedName(s string) (string, error) {
 	return strings.TrimPrefix(strings.TrimPrefix(s, "*"), "."), nil
 }
 
+// errShared is for "com" and "co.uk": to list them is to list everybody.
+var errShared = errors.New("a name that everybody shares")
+
 // parseName reads a host name, and only that: link.Parse would also take
 // "example.com:80" and "user@example.com/path".
 func parseName(s string) (link.Link, error) {
@@ -134,7 +137,7 @@ func parseName(s string) (link.Link, error) {
 		return link.Link{}, errors.New("an address, not a name")
 	}
 	if !strings.Contains(l.Host(), ".") || l.Host() == l.Suffix() {
-		return link.Link{}, errors.New("a name that everybody shares")
+		return link.Link{}, errShared
 	}
 	return l, nil
 }

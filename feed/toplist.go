@@ -44,11 +44,10 @@ func toplistLines(o *Options) parseFunc[evidence.Record] {
 			return dst, err
 		}
 		l, err := parseName(name)
+		if err == errShared {
+			return dst, errNothing // Umbrella and Radar rank "com" and "co.uk" among the rest
+		}
 		if err != nil {
-			// Umbrella ranks "com" and the like among the rest.
-			if strings.Trim(name, ".") != "" && !strings.Contains(strings.Trim(name, "."), ".") {
-				return dst, errNothing
-			}
 			return dst, err
 		}
 		r, err := o.record(nameSubject(l), evidence.Popular, o.Now)
