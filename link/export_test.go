@@ -29,3 +29,6 @@ func Decode(s string) string { return string(decode(nil, s, len(s))) }
 
 // SuffixSource is the head of z_suffixes.txt.
 func SuffixSource() string { return suffixText[:1000] }
+
+// SavesState says whether hashes are made the fast way.
+var SavesState = savesState

@@ -1,10 +1,6 @@
 package link
 
-import (
-	"crypto/sha256"
-	"strings"
-	"unsafe"
-)
+import "strings"
 
 // Rule says which host suffixes become expressions. Both rules give the exact
 // host and up to four suffixes of it; for an address only itself.
@@ -105,18 +101,4 @@ func (l *Link) pathStops(stops *[6]uint16) int {
 		at += uint16(i) + 1
 	}
 	return count
-}
-
-// Hash is the SHA-256 of an expression.
-func Hash(expression string) [sha256.Size]byte {
-	return sha256.Sum256(unsafe.Slice(unsafe.StringData(expression), len(expression)))
-}
-
-// AppendHashes appends the hash of each expression of l, in their order.
-func AppendHashes(dst [][sha256.Size]byte, l Link, rule Rule) [][sha256.Size]byte {
-	var space [MaxExpressions]string
-	for _, e := range AppendExpressions(space[:0], l, rule) {
-		dst = append(dst, Hash(e))
-	}
-	return dst
 }
