@@ -1,0 +1,140 @@
+package httpapi
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"headlight.example/evidence"
+	"headlight.example/reputation"
+)
+
+// Sentence puts a reason into words, for a person. Raters are the names of the
+// groups behind it, as far as they may be told.
+//
+//	3 of 3 URLs judged on this host were bad
+//	listed by feed/openphish
+//	a well-known name
+func Sentence(r *reputation.Reason, raters []string) string {
+	switch r.Basis {
+	case reputation.Listed:
+		return "listed by " + enumerate(raters, "a trusted list")
+	case reputation.Anchored:
+		if r.Weight < 0 {
+			return enumerate(raters, "an operator") + " vouches for " + this(r.Subject.Kind)
+		}
+		return enumerate(raters, "an operator") + " condemns " + this(r.Subject.Kind)
+	case reputation.Heard:
+		if n := math.Round(r.Bad); len(raters) == 0 && n > 1 {
+			return fmt.Sprintf("reported by %.0f people, whose word has no weight yet", n)
+		}
+		return "reported by " + enumerate(raters, "somebody") + ", whose word has no weight yet"
+	case reputation.WellKnown:
+		return "a well-known name"
+	case reputation.Ruled:
+		if r.Weight < 0 {
+			return "allowed by the configuration"
+		}
+		return "denied by the configuration"
+	case reputation.TestPoint:
+		return "a test point, always answered so"
+	}
+	return counted(r)
+}
+
+// counted words a share. The counts are of the past months, faded by age, so
+// they are rounded, and may round to nothing.
+func counted(r *reputation.Reason) string {
+	all, n, what := math.Round(r.Bad+r.Good), math.Round(r.Bad), "bad"
+	if r.Weight < 0 {
+		n, what = all-n, "good"
+	}
+	if all < 1 {
+		return fmt.Sprintf("what little was judged %s, and long ago, was mostly %s", within(r.Subject.Kind), what)
+	}
+	if r.Subject.Kind == evidence.URL {
+		if n == all {
+			return fmt.Sprintf("judged %s %s", what, times(n))
+		}
+		return fmt.Sprintf("judged %s %s out of %.0f", what, times(n), all)
+	}
+	unit, verb := children(r.Subject.Kind), "were"
+	if all == 1 {
+		unit = strings.TrimSuffix(unit, "s")
+	}
+	if n == 1 {
+		verb = "was"
+	}
+	return fmt.Sprintf("%.0f of %.0f %s judged %s %s %s", n, all, unit, within(r.Subject.Kind), verb, what)
+}
+
+func times(n float64) string {
+	switch n {
+	case 1:
+		return "once"
+	case 2:
+		return "twice"
+	}
+	return fmt.Sprintf("%.0f times", n)
+}
+
+// children are what a rung counts: URLs inside the tenant, tenants above it.
+func children(k evidence.Kind) string {
+	switch k {
+	case evidence.Path, evidence.Host, evidence.Tenant:
+		return "URLs"
+	}
+	return "sites"
+}
+
+func this(k evidence.Kind) string {
+	switch k {
+	case evidence.URL:
+		return "this URL"
+	case evidence.Path:
+		return "this path"
+	case evidence.Host:
+		return "this host"
+	case evidence.Tenant:
+		return "this site"
+	case evidence.Domain:
+		return "this domain"
+	case evidence.Suffix:
+		return "this suffix"
+	case evidence.Addr:
+		return "this address"
+	case evidence.Subnet, evidence.Prefix:
+		return "this network"
+	case evidence.AS:
+		return "this provider"
+	case evidence.NameServer:
+		return "this name server"
+	}
+	return "this"
+}
+
+func within(k evidence.Kind) string {
+	switch k {
+	case evidence.Path, evidence.Domain, evidence.Suffix:
+		return "under " + this(k)
+	case evidence.Addr:
+		return "at " + this(k)
+	case evidence.Subnet, evidence.Prefix:
+		return "in " + this(k)
+	case evidence.AS, evidence.NameServer:
+		return "with " + this(k)
+	}
+	return "on " + this(k)
+}
+
+// enumerate joins names as people do; nobody is who is meant if there are none.
+func enumerate(names []string, nobody string) string {
+	switch n := len(names); n {
+	case 0:
+		return nobody
+	case 1:
+		return names[0]
+	default:
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
+}

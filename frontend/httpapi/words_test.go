@@ -1,0 +1,52 @@
+package httpapi_test
+
+import (
+	"testing"
+
+	"headlight.example/evidence"
+	"headlight.example/frontend/httpapi"
+	"headlight.example/reputation"
+)
+
+func TestSentences(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		kind      evidence.Kind
+		basis     reputation.Basis
+		weight    float64
+		bad, good float64
+		raters    []string
+		want      string
+	}{
+		{evidence.Host, reputation.Counts, 2, 3, 0, nil, "3 of 3 URLs judged on this host were bad"},
+		{evidence.Host, reputation.Counts, 2, 0.9, 0.2, nil, "1 of 1 URL judged on this host was bad"},
+		{evidence.Path, reputation.Counts, 2, 2, 1, nil, "2 of 3 URLs judged under this path were bad"},
+		{evidence.Tenant, reputation.Counts, -2, 1, 39, nil, "39 of 40 URLs judged on this site were good"},
+		{evidence.Suffix, reputation.Counts, 1, 12, 88, nil, "12 of 100 sites judged under this suffix were bad"},
+		{evidence.Domain, reputation.Counts, 1, 1, 1, nil, "1 of 2 sites judged under this domain was bad"},
+		{evidence.Addr, reputation.Counts, 1, 5, 0, nil, "5 of 5 sites judged at this address were bad"},
+		{evidence.Prefix, reputation.Counts, 1, 5, 0, nil, "5 of 5 sites judged in this network were bad"},
+		{evidence.AS, reputation.Counts, 1, 5, 0, nil, "5 of 5 sites judged with this provider were bad"},
+		{evidence.URL, reputation.Counts, 2, 1, 0, nil, "judged bad once"},
+		{evidence.URL, reputation.Counts, 2, 2, 0, nil, "judged bad twice"},
+		{evidence.URL, reputation.Counts, -2, 1, 4, nil, "judged good 4 times out of 5"},
+		{evidence.Host, reputation.Counts, 0.1, 0.3, 0.1, nil, "what little was judged on this host, and long ago, was mostly bad"},
+		{evidence.URL, reputation.Listed, 2, 1, 0, []string{"feed/openphish"}, "listed by feed/openphish"},
+		{evidence.URL, reputation.Listed, 2, 1, 0, []string{"feed/a", "feed/b", "feed/c"}, "listed by feed/a, feed/b and feed/c"},
+		{evidence.URL, reputation.Listed, 2, 1, 0, nil, "listed by a trusted list"},
+		{evidence.Host, reputation.Anchored, 5, 0, 0, []string{"operator/ann"}, "operator/ann condemns this host"},
+		{evidence.Domain, reputation.Anchored, -5, 0, 0, nil, "an operator vouches for this domain"},
+		{evidence.URL, reputation.Heard, 1, 1, 0, nil, "reported by somebody, whose word has no weight yet"},
+		{evidence.URL, reputation.Heard, 1, 3, 0, nil, "reported by 3 people, whose word has no weight yet"},
+		{evidence.URL, reputation.Heard, 1, 1, 0, []string{"user/bob"}, "reported by user/bob, whose word has no weight yet"},
+		{evidence.Domain, reputation.WellKnown, -3, 0, 0, nil, "a well-known name"},
+		{evidence.Host, reputation.Ruled, 3, 0, 0, nil, "denied by the configuration"},
+		{evidence.Host, reputation.Ruled, -3, 0, 0, nil, "allowed by the configuration"},
+		{evidence.Host, reputation.TestPoint, 3, 0, 0, nil, "a test point, always answered so"},
+	} {
+		r := &reputation.Reason{Subject: evidence.Subject{Kind: test.kind}, Basis: test.basis, Weight: test.weight, Bad: test.bad, Good: test.good}
+		if got := httpapi.Sentence(r, test.raters); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
