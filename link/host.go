@@ -45,13 +45,10 @@ func appendHost(dst []byte, raw string) (_ []byte, isAddr bool, marks Marks, err
 		return append(dst, raw...), isAddr, 0, nil
 	}
 	var scratch [256]byte
-	host := decode(scratch[:0], raw, maxHost)
-	for i, c := range host {
-		if 'A' <= c && c <= 'Z' {
-			host[i] = c + 'a' - 'A'
-		}
+	host, marks, err := mapNames(lower(decode(scratch[:0], raw, maxHost)))
+	if err != nil {
+		return dst, false, 0, err
 	}
-	host, marks = mapNames(host)
 	if strings.ContainsAny(view(host), ends) {
 		return dst, false, 0, reason("the host holds one of " + ends)
 	}
@@ -80,27 +77,50 @@ var errHostLen = reason("the host is longer than " + strconv.Itoa(maxHost) + " b
 // view lends bytes as a string, to functions that do not keep it.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
+// maxMappings bounds how often IDNA may make new percent-encoding of a host.
+const maxMappings = 4
+
 // mapNames applies IDNA to a name that is not ASCII. One that is stays as it is,
 // good A-labels or not (URL Standard §3.3, since 2025).
-func mapNames(host []byte) ([]byte, Marks) {
-	ascii := true
-	for _, c := range host {
-		ascii = ascii && c < utf8.RuneSelf
-	}
-	if ascii || !utf8.Valid(host) {
-		return host, 0 // what is no UTF-8 is escaped, and odd
-	}
+//
+// IDNA may bring a "%" before two digits, from a fullwidth one or by moving characters in
+// an A-label. Then the name is decoded again, for whoever reads the canonical form would
+// do so.
+func mapNames(host []byte) ([]byte, Marks, error) {
 	var marks Marks
-	if hasInvisible(host) || hasJoiner(host) {
-		marks |= Invisible
+	for range maxMappings {
+		ascii := true
+		for _, c := range host {
+			ascii = ascii && c < utf8.RuneSelf
+		}
+		if ascii || !utf8.Valid(host) {
+			return host, marks, nil // what is no UTF-8 is escaped, and odd
+		}
+		if hasInvisible(host) || hasJoiner(host) {
+			marks |= Invisible
+		}
+		name := strings.Map(sinceUnicode15, string(host))
+		mapped, err := asBrowser.ToASCII(name)
+		if err != nil {
+			marks |= OddHost
+			mapped = mapLabels(name)
+		}
+		host = lower(decode(nil, mapped, maxHost))
+		if len(host) != len(mapped) {
+			marks |= OddHost
+		}
 	}
-	name := strings.Map(sinceUnicode15, string(host))
-	mapped, err := asBrowser.ToASCII(name)
-	if err != nil {
-		marks |= OddHost
-		mapped = mapLabels(name)
+	return nil, 0, reason("the host is encoded in itself")
+}
+
+// lower makes ASCII letters small, in place.
+func lower(b []byte) []byte {
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
 	}
-	return []byte(strings.ToLower(mapped)), marks
+	return b
 }
 
 // sinceUnicode15 maps a character as UTS 46 does since its revision 31, where that
