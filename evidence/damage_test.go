@@ -296,3 +296,47 @@ func TestAMarkThatIsNoneIsNamed(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestADamagedIndexIsNamed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := open(t, dir, quiet())
+	appendSentences(t, l, 0, evidence.SegmentSize+10)
+	if _, err := l.Verify(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	row := evidence.RowKey(0, 0)
+	for n := byte(0); ; n++ { // not every row has postings
+		row[len(row)-1] = n
+		if _, closer, err := l.Pebble().Get(row); err == nil {
+			closer.Close()
+			break
+		}
+	}
+	for name, damage := range map[string]func(){
+		"a row with another posting": func() { put(t, l, row, []byte{1, 2, 3, 4, 5}) },
+		"a row that is cut short":    func() { put(t, l, row, []byte{1, 2}) },
+		"a row that is gone": func() {
+			if err := l.Pebble().Delete(row, pebble.Sync); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		damage()
+		want := fmt.Sprintf("row %d of the index of sequences 0 to 65535 differs", row[len(row)-1])
+		if _, err := l.Verify(t.Context(), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", name, err, want)
+		}
+		// Whatever it holds, About does not crash by it, nor says what is not so.
+		for _, s := range asked {
+			for e, err := range l.About(t.Context(), s) {
+				if err != nil || !s.Covers(e.Subject) && !s.Covers(e.Object) {
+					t.Fatalf("%s: about %v: %v, %v", name, s, e, err)
+				}
+			}
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
