@@ -7,6 +7,7 @@ import (
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/unicode"
 )
 
@@ -37,13 +38,14 @@ func decodeCharset(s, charset string) string {
 			return decodeWith(unicode.UTF16(order, unicode.IgnoreBOM), s)
 		}
 	}
-	enc, err := htmlindex.Get(charset)
-	if err != nil {
-		if enc = otherCharsets[charset]; enc == nil {
+	enc := otherCharsets[charset]
+	if enc == nil {
+		var err error
+		if enc, err = htmlindex.Get(charset); err != nil || enc == encoding.Replacement {
+			if utf8.ValidString(s) {
+				return s
+			}
 			enc = charmap.Windows1252
-		}
-		if utf8.ValidString(s) {
-			return s
 		}
 	}
 	if keepsASCII(charset) && allASCII(s) {
@@ -52,10 +54,12 @@ func decodeCharset(s, charset string) string {
 	return decodeWith(enc, s)
 }
 
-// otherCharsets are found in mail, not in HTML.
+// otherCharsets are found in mail, but not in HTML, which makes some of them
+// unreadable on purpose (Encoding §14.1).
 var otherCharsets = map[string]encoding.Encoding{
-	"utf-16be": unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM),
-	"cp850":    charmap.CodePage850, "ibm850": charmap.CodePage850,
+	"hz-gb-2312": simplifiedchinese.HZGB2312,
+	"utf-16be":   unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM),
+	"cp850":      charmap.CodePage850, "ibm850": charmap.CodePage850,
 	"cp437": charmap.CodePage437, "ibm437": charmap.CodePage437,
 }
 
@@ -143,7 +147,7 @@ func decodeUTF7(s string) string {
 		b.WriteString(s[:i])
 		s = s[i+1:]
 		n := 0
-		for n < len(s) && sextets[s[n]] < 64 {
+		for n < len(s) && sextets[s[n]] < 64 && s[n] != '-' && s[n] != '_' {
 			n++
 		}
 		var units strings.Builder

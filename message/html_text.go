@@ -167,10 +167,11 @@ func (h *htmlScan) findJoined(text string) {
 // beside what was found in the whole text from f.Offset on.
 func addsTo(joined []Found, f Found, text string) bool {
 	host := f.Link.Host()
+	_, isAddr := f.Link.Addr()
 	switch {
 	case len(joined) > 0 && joined[0].Offset == f.Offset && joined[0].Link.Host() == host:
 		return false // the same link, or its beginning
-	case strings.IndexByte(host, '.') < 0:
+	case !isAddr && (f.Link.Suffix() == host || !isTLD(host[strings.LastIndexByte(host, '.')+1:])):
 		return false // the beginning of a host
 	case f.Marks&Schemeless != 0 && f.Offset > 0 && text[f.Offset-1] > ' ' && text[f.Offset-1] < utf8.RuneSelf && isAlnum(text[f.Offset-1]):
 		return false // the end of a host

@@ -113,6 +113,9 @@ func (h *htmlScan) report(v string, at int, exact bool, where Where, shown strin
 // false if it leads to no server: a mail address, a part of the message, a
 // place relative to nothing.
 func (h *htmlScan) resolve(v string, at int, exact bool) (f Found, ok bool) {
+	if strings.IndexByte(v, 0) >= 0 {
+		v, exact = strings.ReplaceAll(v, "\x00", "\ufffd"), false // HTML §13.2.5.36
+	}
 	t := trimURL(v)
 	if exact && len(t) < len(v) {
 		at += strings.Index(v, t)

@@ -169,6 +169,11 @@ func (m *mailWalk) multipart(h *header, body string, at place, encoding string, 
 		m.leaf(new(header), body, sniff(body))
 		return
 	}
+	around := at.number
+	if at.prefix != at.number+"." {
+		around = at.prefix + "TEXT" // all of the message's body
+	}
+	m.part = around
 	m.textPart(body[:first.start])
 	usual := "text/plain"
 	if mediaType(h.contentType) == "multipart/digest" {
@@ -179,9 +184,10 @@ func (m *mailWalk) multipart(h *header, body string, at place, encoding string, 
 		content := body[from.end:next.start]
 		switch {
 		case from.closing:
-			m.part = at.number
+			m.part = around
 			m.textPart(content)
 		case m.parts >= maxParts:
+			m.part = at.prefix + strconv.Itoa(n)
 			m.bound("parts", len(body)-from.end)
 			return
 		default:
@@ -215,7 +221,7 @@ func nextDelimiter(body string, pos int, boundary string) (delimiter, bool) {
 	if boundary == "" {
 		return none, false
 	}
-	mark := "--" + boundary
+	mark, from := "--"+boundary, pos
 	for {
 		i := strings.Index(body[pos:], mark)
 		if i < 0 {
@@ -232,10 +238,11 @@ func nextDelimiter(body string, pos int, boundary string) (delimiter, bool) {
 		if tail != "" && !closing {
 			continue // a longer boundary that begins like this one
 		}
-		if start > 0 {
+		// The line break before it is its own, unless that ends a delimiter.
+		if start > from {
 			start--
 		}
-		if start > 0 && body[start-1] == '\r' {
+		if start > from && body[start-1] == '\r' {
 			start--
 		}
 		return delimiter{start, end, closing}, true

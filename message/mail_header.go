@@ -36,34 +36,31 @@ type field struct {
 // empty line follows, there is no header or it ends there: then body begins
 // with that line.
 func readHeader(s string) (h header, body string, over int) {
-	rest := s
 	stray := -1
-	for rest != "" {
+	for rest := s; rest != ""; {
 		pos := len(s) - len(rest)
-		if pos > maxHeader {
-			end := headerEnd(s, pos)
-			return h, s[end:], end - pos
-		}
 		line := rest[:len(rest)-len(behindLine(rest))]
 		if isBlankLine(line) {
 			return h, rest[len(line):], 0
 		}
 		name, ok := fieldName(line)
-		if !ok {
-			if pos == 0 {
-				return h, s, 0
-			}
-			if stray < 0 {
-				stray = pos
-			}
-			rest = rest[len(line):]
-			continue
+		if !ok && pos == 0 {
+			return h, s, 0
+		}
+		if !ok && stray < 0 {
+			stray = pos
 		}
 		end := len(line)
-		for end < len(rest) && end <= maxHeader && (rest[end] == ' ' || rest[end] == '\t') {
+		for ok && pos+end <= maxHeader && end < len(rest) && (rest[end] == ' ' || rest[end] == '\t') {
 			end = len(rest) - len(behindLine(rest[end:]))
 		}
-		h.take(name, rest[strings.IndexByte(rest, ':')+1:end])
+		if pos+end > maxHeader {
+			behind := headerEnd(s, pos)
+			return h, s[behind:], behind - pos
+		}
+		if ok {
+			h.take(name, rest[strings.IndexByte(rest, ':')+1:end])
+		}
 		rest = rest[end:]
 	}
 	if stray >= 0 {
