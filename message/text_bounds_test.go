@@ -103,8 +103,9 @@ var hostile = []string{
 // TestTextIsLinear counts bytes read, not time: four times the text may take
 // four times the steps, and no byte is read more than a bounded number of times.
 func TestTextIsLinear(t *testing.T) {
+	t.Parallel()
 	const (
-		n       = 1 << 12
+		n       = 1 << 11
 		perByte = 600 // maxBracketed and maxShown bytes for a link of ten or so
 	)
 	try := func(unit string) {

@@ -86,7 +86,9 @@ func nextDot(s string, i int) int {
 				return i
 			}
 		}
-		i++
+		for i++; i < len(s) && s[i] == '.'; i++ {
+			// Of "..." none is a sign but perhaps the first.
+		}
 	}
 }
 
