@@ -244,23 +244,30 @@ func TestHTMLLinear(t *testing.T) {
 		"<a href=x>", "<td>", "&", "&#1", "<a b=c ", "http://a<b>.", "<style>@import '", "<p style='x(", "<img srcset='(,", "--!", "</", "<base>",
 		"<a href=relative>", "<?", "<img src=x alt=' '>", "&shy;.a<i>",
 	} {
-		time1 := shortest(func() { linesOf(message.HTML, strings.Repeat(unit, 1<<15/len(unit))) })
-		time8 := shortest(func() { linesOf(message.HTML, strings.Repeat(unit, 1<<18/len(unit))) })
-		// Quadratic would be 64 times; a busy machine may well double it.
-		if time8 > 32*time1+20*time.Millisecond {
-			t.Errorf("%q: 32 KB take %v, 256 KB %v", unit, time1, time8)
-		}
+		checkLinear(t, unit, func(size int) {
+			linesOf(message.HTML, strings.Repeat(unit, size/len(unit)))
+		})
 	}
 }
 
-func shortest(f func()) time.Duration {
-	best := time.Hour
-	for range 3 {
+// checkLinear fails if eight times the size takes much more than eight times
+// as long, five times in a row. Quadratic would be 64 times; on a busy machine
+// one measurement says little.
+func checkLinear(t *testing.T, name string, f func(size int)) {
+	t.Helper()
+	const small, big = 1 << 15, 1 << 18
+	var time1, time8 time.Duration
+	for range 5 {
 		start := time.Now()
-		f()
-		best = min(best, time.Since(start))
+		f(small)
+		time1 = time.Since(start)
+		start = time.Now()
+		f(big)
+		if time8 = time.Since(start); time8 < 24*time1+20*time.Millisecond {
+			return
+		}
 	}
-	return best
+	t.Errorf("%.20s: %d bytes take %v, %d take %v", name, small, time1, big, time8)
 }
 
 // TestHTMLAgainstTokenizer reads documents put together from what is hard to
