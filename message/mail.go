@@ -279,6 +279,11 @@ func (m *mailWalk) leaf(h *header, text string, kind partKind) {
 	case kindLines:
 		m.textPart(unfoldLines(text))
 	default:
+		// RFC 3676 §4. With DelSp=no no link crosses a line.
+		if strings.EqualFold(param(h.contentType, "format"), "flowed") && strings.EqualFold(param(h.contentType, "delsp"), "yes") {
+			m.flowedPart(text)
+			return
+		}
 		m.textPart(text)
 	}
 }
