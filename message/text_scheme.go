@@ -29,9 +29,11 @@ func (t *textScan) readScheme(i int) int {
 // false if the scheme was defanged.
 func (t *textScan) explicit(start, at int, scheme string, plain bool) int {
 	s := t.s
-	a, ok := t.authority(at)
+	a, ok := t.plainAuthority(at)
 	if !ok {
-		return max(at, a.end)
+		if a, ok = t.authority(at); !ok {
+			return max(at, a.end)
+		}
 	}
 	if a.odd {
 		// link.Parse may refuse it. Better to know before the path is read, so
@@ -162,6 +164,32 @@ type authority struct {
 	fanged bool // holds a [.] or the like
 	odd    bool // a host that link.Parse may refuse
 	cut    bool // ends inside a word; there is no path
+}
+
+// plainAuthority is authority for most links: a name in ASCII and nothing else
+// before a slash or what ends the link. ok is false for any other.
+func (t *textScan) plainAuthority(i int) (a authority, ok bool) {
+	s, label := t.s, i
+	a.host = i
+	for {
+		for i < len(s) && textClass[s[i]]&(inHost|inPath) == inHost|inPath {
+			i++
+		}
+		if i == label {
+			return a, false
+		}
+		if i+1 >= len(s) || s[i] != '.' || textClass[s[i+1]]&(inName|inPath) != inName|inPath {
+			break
+		}
+		i++
+		label = i
+	}
+	if i < len(s) && s[i] != '/' && textClass[s[i]]&endsText == 0 || textClass[s[label]]&isDigit != 0 || s[i-1] == '-' || s[i-1] == '_' {
+		return a, false
+	}
+	t.steps += i - a.host
+	a.end = i
+	return a, true
 }
 
 // authority reads the authority at i, RFC 3986 §3.2.
