@@ -82,7 +82,7 @@ func appendNumber(b []byte, f float64) []byte {
 func appendTime(b []byte, t time.Time) []byte {
 	b = append(b, '"')
 	if !t.IsZero() {
-		b = t.UTC().AppendFormat(b, "2006-01-02T15:04:05.999Z07:00")
+		b = t.UTC().Truncate(time.Millisecond).AppendFormat(b, time.RFC3339Nano)
 	}
 	return append(b, '"')
 }
