@@ -40,6 +40,10 @@ func (t *Table) learn(r *evidence.Record, at int64) {
 	if !ok {
 		return
 	}
+	t.touched ^= t.touch(child)
+	for _, h := range lad { // all at once; one after another each would wait for memory
+		t.touched ^= t.touch(h)
+	}
 	d := dayOf(at)
 	role := evidence.Role(r.Rater)
 	switch {
@@ -74,7 +78,7 @@ func class(a evidence.Assertion) int { return int(a - evidence.Phishing) }
 // and in each rung up to the tenant; and if it is the tenant's first of that
 // day, in the rungs above. The same word again adds the rater only.
 func (t *Table) condemn(child uint64, lad *ladder, c int, d uint16, rater uint32) {
-	e, _ := t.get(child)
+	e, at := t.open(child)
 	e.child = true
 	e.advance(d)
 	first := !e.isBad()
@@ -91,12 +95,12 @@ func (t *Table) condemn(child uint64, lad *ladder, c int, d uint16, rater uint32
 	if first && unit {
 		e.fastGood, e.slow[goodClass] = 0, 0
 	}
-	t.put(child, &e)
+	t.put(child, at, &e)
 	for _, i := range own {
 		if lad[i] == 0 {
 			continue
 		}
-		r, _ := t.get(lad[i])
+		r, at := t.open(lad[i])
 		r.advance(d)
 		r.raters |= rater
 		if i == rungTenant {
@@ -109,7 +113,7 @@ func (t *Table) condemn(child uint64, lad *ladder, c int, d uint16, rater uint32
 			r.countURL(1)
 			r.subGood(&good)
 		}
-		t.put(lad[i], &r)
+		t.put(lad[i], at, &r)
 	}
 }
 
@@ -124,7 +128,7 @@ func (t *Table) condemnAbove(tenant *entry, lad *ladder, c int, d uint16, rater 
 		if lad[i] == 0 {
 			continue
 		}
-		r, _ := t.get(lad[i])
+		r, at := t.open(lad[i])
 		if !unit && r.raters&rater != 0 {
 			continue
 		}
@@ -133,7 +137,7 @@ func (t *Table) condemnAbove(tenant *entry, lad *ladder, c int, d uint16, rater 
 		if unit {
 			r.addBad(c, d, fresh)
 		}
-		t.put(lad[i], &r)
+		t.put(lad[i], at, &r)
 	}
 }
 
@@ -141,12 +145,12 @@ func (t *Table) condemnAbove(tenant *entry, lad *ladder, c int, d uint16, rater 
 // leave the rungs up to the tenant; and if those were the tenant's last, its
 // units of the last 16 days leave the rungs above.
 func (t *Table) retract(child uint64, lad *ladder, rater uint32) {
-	e, ok := t.get(child)
-	if !ok || e.raters&rater == 0 {
+	e, at := t.open(child)
+	if !at.ok || e.raters&rater == 0 {
 		return
 	}
 	if e.raters &^= rater; e.raters != 0 {
-		t.put(child, &e)
+		t.put(child, at, &e)
 		return
 	}
 	t.absolve(child, lad)
@@ -154,8 +158,8 @@ func (t *Table) retract(child uint64, lad *ladder, rater uint32) {
 
 // absolve takes all bad units of a child back.
 func (t *Table) absolve(child uint64, lad *ladder) {
-	e, ok := t.get(child)
-	if !ok {
+	e, at := t.open(child)
+	if !at.ok {
 		return
 	}
 	for _, i := range own {
@@ -165,18 +169,18 @@ func (t *Table) absolve(child uint64, lad *ladder) {
 		if lad[i] == 0 {
 			continue
 		}
-		r, _ := t.get(lad[i])
+		r, at := t.open(lad[i])
 		days := r.bad
 		r.countURL(-1)
 		r.subBad(&e)
 		if i == rungTenant && !r.isBad() {
 			t.absolveAbove(&r, days, lad)
 		}
-		t.put(lad[i], &r)
+		t.put(lad[i], at, &r)
 	}
 	e.forgetBad()
 	e.marks = 0
-	t.put(child, &e)
+	t.put(child, at, &e)
 }
 
 // absolveAbove takes the tenant's units of the days in its masks out of the
@@ -186,7 +190,7 @@ func (t *Table) absolveAbove(tenant *entry, days [nClasses]uint16, lad *ladder) 
 		if lad[i] == 0 {
 			continue
 		}
-		r, _ := t.get(lad[i])
+		r, at := t.open(lad[i])
 		back := entry{day: r.day}
 		var any uint16
 		for c := range days {
@@ -198,46 +202,46 @@ func (t *Table) absolveAbove(tenant *entry, days [nClasses]uint16, lad *ladder) 
 			any |= days[c]
 		}
 		r.subBad(&back)
-		t.put(lad[i], &r)
+		t.put(lad[i], at, &r)
 	}
 }
 
 // praise counts a good unit, once a child and day.
 func (t *Table) praise(child uint64, lad *ladder, d uint16, tenths uint32) {
-	e, _ := t.get(child)
+	e, at := t.open(child)
 	e.child = true
 	e.advance(d)
 	if e.markGood(d) {
-		t.put(child, &e)
+		t.put(child, at, &e)
 		t.credit(child, lad, d, tenths)
 	}
 }
 
 // credit adds a good unit that is already marked in the child.
 func (t *Table) credit(child uint64, lad *ladder, d uint16, tenths uint32) {
-	e, _ := t.get(child)
+	e, at := t.open(child)
 	e.child = true
 	e.advance(d)
 	e.addGood(d, tenths)
-	t.put(child, &e)
+	t.put(child, at, &e)
 	for _, i := range own {
 		if lad[i] == 0 {
 			continue
 		}
-		r, _ := t.get(lad[i])
+		r, at := t.open(lad[i])
 		r.advance(d)
 		if i == rungTenant && r.markGood(d) {
 			for _, j := range above {
 				if lad[j] != 0 {
-					a, _ := t.get(lad[j])
+					a, at := t.open(lad[j])
 					a.advance(d)
 					a.addGood(d, min(tenths, wholeUnit))
-					t.put(lad[j], &a)
+					t.put(lad[j], at, &a)
 				}
 			}
 		}
 		r.addGood(d, tenths)
-		t.put(lad[i], &r)
+		t.put(lad[i], at, &r)
 	}
 }
 
@@ -253,11 +257,11 @@ func (t *Table) review(child uint64, lad *ladder, r *evidence.Record, d uint16) 
 	case r.Assertion == evidence.Benign:
 		t.absolve(child, lad)
 		if !had || old.Assertion != evidence.Benign || dayOf(old.Time.Unix()) != d {
-			e, _ := t.get(child)
+			e, at := t.open(child)
 			e.child = true
 			e.advance(d)
 			e.markGood(d)
-			t.put(child, &e)
+			t.put(child, at, &e)
 			t.credit(child, lad, d, reviewUnit)
 		}
 	case r.Assertion == evidence.Retracted:
@@ -279,35 +283,35 @@ func (t *Table) review(child uint64, lad *ladder, r *evidence.Record, d uint16) 
 
 // setAnchored also ends an appeal: it was heard.
 func (t *Table) setAnchored(child uint64, is bool) {
-	e, _ := t.get(child)
+	e, at := t.open(child)
 	e.child, e.anchored, e.appealed = true, is, false
-	t.put(child, &e)
+	t.put(child, at, &e)
 }
 
 // appeal notes that somebody asks for a review. It has no weight.
 func (t *Table) appeal(child uint64, d uint16) {
-	e, _ := t.get(child)
+	e, at := t.open(child)
 	e.child, e.appealed = true, true
 	e.advance(d)
-	t.put(child, &e)
+	t.put(child, at, &e)
 }
 
 // hear notes the word of a user's group. It has no weight in any sum: who has
 // not yet been confirmed by others can be anybody, a thousand times over.
 func (t *Table) hear(child uint64, r *evidence.Record, d uint16) {
 	bit := heardBit(evidence.Group(r.Rater))
-	e, ok := t.get(child)
+	e, at := t.open(child)
 	switch {
 	case r.Assertion.Threat():
 		e.child = true
 		e.advance(d)
 		e.marks |= bit
-	case r.Assertion == evidence.Retracted && ok:
+	case r.Assertion == evidence.Retracted && at.ok:
 		e.marks &^= bit
 	default:
 		return
 	}
-	t.put(child, &e)
+	t.put(child, at, &e)
 }
 
 // popular notes the rank of a name in a list, 1 to 10^6. The best of several
@@ -317,10 +321,10 @@ func (t *Table) popular(tenant uint64, rank uint32, d uint16) {
 	if q == 0 || tenant == 0 {
 		return
 	}
-	e, _ := t.get(tenant)
+	e, at := t.open(tenant)
 	e.advance(d)
 	e.rank = max(e.rank, faded(q, d, e.day))
-	t.put(tenant, &e)
+	t.put(tenant, at, &e)
 }
 
 // clock is the time of the log: the newest time of any entry. One that is more

@@ -61,17 +61,17 @@ func (t *Table) sight(lad *ladder, d uint16, at int64) {
 	if t.queue.full() {
 		return
 	}
-	tenant, _ := t.get(lad[rungTenant])
+	tenant, tenantAt := t.open(lad[rungTenant])
 	tenant.advance(d)
-	child, _ := t.get(lad[rungURL])
+	child, childAt := t.open(lad[rungURL])
 	child.child = true
 	child.advance(d)
 	if child.day-d >= windowDays || child.good&(1<<(child.day-d)) != 0 || !tenant.takeSighting(d) {
 		return
 	}
 	child.markGood(d)
-	t.put(lad[rungTenant], &tenant)
-	t.put(lad[rungURL], &child)
+	t.put(lad[rungTenant], tenantAt, &tenant)
+	t.put(lad[rungURL], childAt, &child)
 	t.queue.push(sighting{at, *lad})
 }
 

@@ -33,6 +33,7 @@ type Table struct {
 	applied atomic.Uint64
 	clock   clock
 	queue   sightings
+	touched uint64 // of no meaning: it keeps touch from being optimised away
 }
 
 const (
@@ -147,27 +148,43 @@ func (b *buckets) find(h uint64) (at uint64, ok bool) {
 	}
 }
 
-// put stores the entry of h. Only the writer calls it.
-func (t *Table) put(h uint64, e *entry) {
+// place is where the writer found an entry, so that it need not look again.
+type place struct {
+	b  *buckets
+	at uint64
+	ok bool
+}
+
+// open is get for the writer, which changes the entry and gives it to put.
+func (t *Table) open(h uint64) (e entry, p place) {
+	p.b = t.shard(h).buckets.Load()
+	if p.at, p.ok = p.b.find(h); p.ok {
+		e = unpack((*[5]uint64)(p.b.words[p.at:]))
+	}
+	return e, p
+}
+
+// put stores the entry of h, which open found at p. Only the writer calls it.
+func (t *Table) put(h uint64, p place, e *entry) {
 	var w [5]uint64
 	e.pack(&w)
 	s := t.shard(h)
 	b := s.buckets.Load()
-	at, ok := b.find(h)
-	if !ok {
-		if b == nil || uint64(s.n+1)*10 > b.n*slotsIn*9 {
-			b = b.grown(nextSize(b, h>>(64-shardBits)), nil)
-			s.buckets.Store(b)
-		}
+	if b != p.b { // the shard has grown in between
+		p.at, p.ok = b.find(h)
+	}
+	if !p.ok && (b == nil || uint64(s.n+1)*10 > b.n*slotsIn*9) {
+		b = b.grown(nextSize(b, h>>(64-shardBits)), nil)
+		s.buckets.Store(b)
 	}
 	s.seq.Add(1)
-	if !ok {
-		at = b.claim(h)
+	if !p.ok {
+		p.at = b.claim(h)
 		s.n++
 	}
 	for i := range w {
-		if p := &b.words[at+uint64(i)]; *p != w[i] { // the writer may read its own plainly
-			atomic.StoreUint64(p, w[i])
+		if to := &b.words[p.at+uint64(i)]; *to != w[i] { // the writer may read its own plainly
+			atomic.StoreUint64(to, w[i])
 		}
 	}
 	s.seq.Add(1)
