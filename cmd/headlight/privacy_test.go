@@ -1,0 +1,316 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// marker is a secret that is put through every door. Each door has a number of
+// its own, so that a find says where it came in.
+const marker = "XyzzySecretQ7"
+
+func marked(door int) string { return fmt.Sprintf("%s%03d", marker, door) }
+
+// spellings are the ways in which a secret may lie about. The alignments of
+// base 64 are three, of which the middle is the same wherever it stands.
+func spellings(secret string) map[string]string {
+	reversed := []byte(secret)
+	slices.Reverse(reversed)
+	swapped := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z':
+			return r - 'a' + 'A'
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return r
+	}, secret)
+	escaped := ""
+	for i := range len(secret) {
+		escaped += fmt.Sprintf("%%%02X", secret[i])
+	}
+	m := map[string]string{
+		"raw": secret, "lower case": strings.ToLower(secret), "upper case": strings.ToUpper(secret),
+		"reversed case": swapped, "reversed": string(reversed),
+		"hex": hex.EncodeToString([]byte(secret)), "HEX": strings.ToUpper(hex.EncodeToString([]byte(secret))),
+		"URL-encoded": escaped,
+	}
+	for shift := range 3 {
+		b := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("-", shift) + secret))
+		m[fmt.Sprintf("base64 at %d", shift)] = b[(shift*8+5)/6 : len(b)-len(b)%4-4]
+	}
+	return m
+}
+
+// finds lists the spellings of the marker in b.
+func finds(b []byte) (found []string) {
+	for name, s := range spellings(marker) {
+		if bytes.Contains(b, []byte(s)) {
+			at := bytes.Index(b, []byte(s))
+			found = append(found, fmt.Sprintf("%s: …%q…", name, b[max(0, at-60):min(len(b), at+len(s)+20)]))
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+func TestSpellingsAreFound(t *testing.T) {
+	for name, s := range spellings(marker) {
+		if s == "" || len(finds([]byte("…"+s+"…"))) == 0 {
+			t.Errorf("the spelling %s (%q) would not be found", name, s)
+		}
+	}
+	for shift := range 3 {
+		text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 30+shift) + marked(1) + "and so on"))
+		if len(finds([]byte(text))) == 0 {
+			t.Errorf("the secret in base 64 at alignment %d would not be found in %s", shift, text)
+		}
+	}
+}
+
+// Invariant 8: the text is forgotten. A marked secret goes through every entry
+// point of a real server that logs all it can; afterwards no file, no log line
+// and no metric holds it. Records are compressed on disk, so they are looked at
+// through an export as well as raw.
+func TestTextIsForgotten(t *testing.T) {
+	s := newPrivacyServer(t)
+	door := s.askEverything(t)
+	metrics := s.ask(t, http.MethodGet, "/metrics", "")
+	s.stop(t)
+
+	for where, b := range map[string][]byte{"the metrics": metrics, "the server's log": []byte(s.log.String()), "an export of the log": s.export(t)} {
+		if len(b) == 0 {
+			t.Fatalf("there is nothing in %s to look at", where)
+		}
+		for _, f := range finds(b) {
+			t.Errorf("%s holds the secret as %s", where, f)
+		}
+	}
+	files := 0
+	s.eachFile(t, func(name string, b []byte) {
+		files++
+		for _, f := range finds(b) {
+			t.Errorf("%s holds the secret as %s", name, f)
+		}
+	})
+	if files < 5 {
+		t.Fatalf("looked at %d files only", files)
+	}
+	if door < 25 {
+		t.Fatalf("the secret went through %d doors only", door)
+	}
+	// The sightings of what was asked must be there, sealed, or the test looked
+	// at a server that had learnt nothing.
+	if !bytes.Contains(s.export(t), []byte("door.example/#")) {
+		t.Error("the log holds no sealed sighting of door.example")
+	}
+}
+
+// The control: what somebody reports is kept, and the test finds it.
+func TestReportedURLIsKept(t *testing.T) {
+	s := newPrivacyServer(t)
+	s.ask(t, http.MethodPost, "/v1/reports", `{"url":"http://door.example/`+marked(0)+`","assertion":"phishing"}`)
+	s.stop(t)
+	if len(finds(s.export(t))) == 0 {
+		t.Error("the export of the log does not hold the reported URL, or it would not be found")
+	}
+}
+
+type privacyServer struct {
+	*serving
+	dir, path string
+	token     string
+}
+
+func newPrivacyServer(t *testing.T) *privacyServer {
+	t.Helper()
+	p := &privacyServer{dir: t.TempDir(), path: os.Getenv("PATH"), token: "0123456789abcdef0123"}
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("tokens", "ann operator/ann "+p.token+"\n")
+	write("headlight.toml", "[tokens]\nfile = \"tokens\"\nappeals = false\n")
+	var err error
+	p.serving, err = startServer(p.dir, os.Environ(), p.path, "-config", "headlight.toml", "-v", "-log", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.cmd.Process.Kill() })
+	return p
+}
+
+func (p *privacyServer) ask(t *testing.T, method, path, body string) []byte {
+	t.Helper()
+	req, err := http.NewRequest(method, p.url+"/", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.URL.Opaque = path // as it is, however wrong
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+p.token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// askEverything puts a marked secret through every door, and says how many
+// there were.
+func (p *privacyServer) askEverything(t *testing.T) int {
+	t.Helper()
+	door := 0
+	next := func() string { door++; return marked(door) }
+	post := func(path, format string) {
+		p.ask(t, http.MethodPost, path, strings.ReplaceAll(format, "SECRET", next()))
+	}
+
+	// Text, around links and in them.
+	post("/v1/scan", `{"type":"text/plain","text":"my password is SECRET, see http://door.example/a"}`)
+	post("/v1/scan", `{"type":"text/plain","text":"see http://door.example/a?token=SECRET"}`)
+	post("/v1/scan", `{"type":"text/plain","text":"see http://SECRET:SECRET@door.example/b"}`)
+	post("/v1/scan", `{"type":"text/plain","text":"see http://door.example/SECRET/x#SECRET"}`)
+	post("/v1/scan", `{"type":"text/html","text":"<title>SECRET</title><a href='http://door.example/c?SECRET' title='SECRET'>SECRET</a>"}`)
+	post("/v1/scan", `{"type":"text/html","text":"<a href='data:text/html,SECRET'>x</a><a href='javascript:SECRET()'>y</a>"}`)
+	post("/v1/scan", `{"type":"message/rfc822","text":"From: SECRET <SECRET@door.example>\r\nTo: SECRET@door.example\r\nSubject: SECRET\r\nMessage-ID: <SECRET@door.example>\r\nList-Unsubscribe: <http://door.example/u?SECRET>\r\nContent-Type: multipart/mixed; boundary=SECRET\r\n\r\n--SECRET\r\nContent-Type: text/plain; name=SECRET\r\n\r\nSECRET http://door.example/m?SECRET mailto:SECRET@door.example\r\n--SECRET--\r\n"}`)
+	// Links alone; in every part, and what is no link.
+	post("/v1/check", `{"links":["http://door.example/?SECRET"]}`)
+	post("/v1/check", `{"links":["http://SECRET@door.example/"]}`)
+	post("/v1/check", `{"links":["http://door.example/SECRET"]}`)
+	post("/v1/check", `{"links":["http://door.example:99/x#SECRET"]}`)
+	post("/v1/check", `{"links":["http://[SECRET]/", "SECRET://x", "http://door.example:SECRET/", "http://door.example/SECRET SECRET%"]}`)
+	post("/v1/check", `{"links":["https://door.example/login?next=https%3A%2F%2Fdoor.example%2F%3FSECRET"]}`)
+	// Bodies that are refused.
+	post("/v1/check", `{"links":["http://door.example/SECRET"`)
+	post("/v1/check", `{"SECRET":["http://door.example/"]}`)
+	post("/v1/check", `{"links":"SECRET"}`)
+	post("/v1/check", `SECRET`)
+	post("/v1/scan", `{"type":"SECRET","text":"x"}`)
+	post("/v1/reports", `{"url":"http://door.example/r?SECRET","assertion":"SECRET"}`)
+	post("/v1/reports", `{"url":"http://[SECRET","assertion":"phishing"}`)
+	post("/v1/reports", `{"url":"http://door.example/","assertion":"phishing","rater":"SECRET"}`)
+	post("/v1/reports", `{"url":"http://door.example/","assertion":"phishing","time":"SECRET"}`)
+	post("/v1/appeals", `{"url":"http://[SECRET"}`)
+	post("/v1/appeals", `{"SECRET":"SECRET"}`)
+	// Paths, queries, headers, methods.
+	p.ask(t, http.MethodGet, "/"+next(), "")
+	p.ask(t, http.MethodGet, "/v1/subjects/url/door.example%2F"+next(), "")
+	p.ask(t, http.MethodGet, "/v1/subjects/"+next()+"/x", "")
+	p.askChanges(t, next())
+	p.ask(t, http.MethodGet, "/healthz?"+next(), "")
+	p.ask(t, next(), "/v1/check", "")
+	p.askHeaders(t, next())
+	// A wrong token is a secret as well.
+	good := p.token
+	p.token = next()
+	p.ask(t, http.MethodPost, "/v1/reports", `{"url":"http://door.example/","assertion":"phishing"}`)
+	p.token = good
+	p.askByCommand(t, next())
+	return door
+}
+
+// askChanges listens to the stream of changes until it begins.
+func (p *privacyServer) askChanges(t *testing.T, secret string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, p.url+"/v1/changes?"+secret+"="+secret, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Last-Event-ID", secret)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+}
+
+func (p *privacyServer) askHeaders(t *testing.T, secret string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, p.url+"/readyz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"User-Agent", "Referer", "Cookie", "X-Forwarded-For", "Origin", "From", "Accept"} {
+		req.Header.Set(name, secret)
+	}
+	req.Host = secret + ".example"
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+}
+
+// askByCommand asks as the commands do, beside the server.
+func (p *privacyServer) askByCommand(t *testing.T, secret string) {
+	t.Helper()
+	p.command(t, "see http://door.example/cmd?"+secret+" and "+secret, "scan", "-type", "text", "-v", "-")
+	p.command(t, "", "check", "-v", "http://door.example/cmd/"+secret)
+	p.command(t, "", "explain", "-v", "http://door.example/cmd/"+url.QueryEscape(secret))
+}
+
+func (p *privacyServer) command(t *testing.T, stdin string, args ...string) []byte {
+	t.Helper()
+	name, err := program(p.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Stdin = p.dir, strings.NewReader(stdin)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("headlight %s: %v: %s", strings.Join(args, " "), err, stderr.Bytes())
+	}
+	return out
+}
+
+func (p *privacyServer) stop(t *testing.T) {
+	t.Helper()
+	code, err := p.serving.stop(syscall.SIGTERM)
+	if err != nil || code != 0 {
+		t.Fatalf("the server exited with %d: %v: %s", code, err, p.log)
+	}
+}
+
+func (p *privacyServer) export(t *testing.T) []byte {
+	t.Helper()
+	return p.command(t, "", "log", "export")
+}
+
+// eachFile reads all that the server left on disk.
+func (p *privacyServer) eachFile(t *testing.T, f func(name string, b []byte)) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join(p.dir, "data"), func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		f(name, append(b, name...))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,339 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"headlight.example"
+	"headlight.example/evidence"
+	"headlight.example/feed"
+	"headlight.example/frontend/httpapi"
+)
+
+func serveCommand() *command {
+	return &command{
+		name: "serve", group: groupOperate,
+		synopsis: []string{"serve [-config FILE] [-data DIR] [-listen ADDR]"},
+		short:    "run the service",
+		about: `Opens the data directory, answers the HTTP API, keeps up with the feeds of the config file, and writes a snapshot now and then, so that the next start is quick. With no file: on 127.0.0.1:8080, data in ./data.
+
+SIGTERM or SIGINT: takes no more requests, finishes what was begun within 10 seconds, writes a snapshot, and exits with 0. A second signal ends it at once; nothing that was acknowledged is lost by that. SIGHUP reads the config file again: policy, allow and deny lists, and tokens take effect at once; a bad file is refused and the old one stays.
+
+Under systemd (Type=notify) it says when it is ready.`,
+		examples: []string{
+			"headlight serve",
+			"headlight serve -config /etc/headlight/headlight.toml -log json",
+			"headlight serve -data /var/lib/headlight -listen [::1]:8080",
+		},
+		prepare: func(f *flags) action {
+			p := f.localPlace()
+			listen := f.String("listen", "", "listen on this `address`, as HOST:PORT (default what the config file says, or 127.0.0.1:8080)")
+			format := f.String("log", "text", "write the log as `text` or json")
+			return func(ctx context.Context, e *env, args []string) error {
+				if len(args) > 0 {
+					return usagef("takes no arguments")
+				}
+				logger, err := newLogger(e.stderr, *format, e.verbose)
+				if err != nil {
+					return &usageError{err: err}
+				}
+				s := &server{e: e, place: p, listenFlag: *listen, logger: logger}
+				return s.run(ctx)
+			}
+		},
+	}
+}
+
+// server is the serve command: what runs, and what a reload replaces.
+type server struct {
+	e          *env
+	place      *place
+	listenFlag string
+	logger     *slog.Logger
+
+	cfg *Config
+	svc *headlight.Service
+	api *httpapi.Server
+}
+
+func (s *server) run(ctx context.Context) (err error) {
+	if err := s.configure(); err != nil {
+		return err
+	}
+	tokens, err := s.cfg.tokens(s.e)
+	if err != nil {
+		return err
+	}
+	s.warnOpen(tokens)
+	listener, err := listen(s.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	// From here on clients are let in, and wait until the table is there.
+	if err := s.open(ctx, baseURL(listener.Addr())); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	s.api = httpapi.New(s.svc, httpapi.Config{
+		Tokens:               tokens,
+		RequireTokenForReads: s.cfg.Tokens.Reads,
+		AnonymousAppeals:     !s.cfg.Tokens.Appeals,
+		Hosts:                s.cfg.Hosts,
+		MaxScanBytes:         s.cfg.Limits.ScanBytes,
+		Rate:                 cmp.Or(s.cfg.Limits.Rate, -1),
+		Logger:               s.logger,
+		Version:              thisBuild().String(),
+	})
+	fetcher, err := s.fetcher()
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	if err := s.greet(ctx, listener.Addr()); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	return s.serve(ctx, listener, fetcher)
+}
+
+// configure reads the file and puts the flags over it.
+func (s *server) configure() error {
+	cfg, err := s.place.load()
+	if err != nil {
+		return err
+	}
+	cfg.Listen = cmp.Or(s.listenFlag, cfg.Listen)
+	if _, _, err := net.SplitHostPort(cfg.Listen); err != nil {
+		return usagef("flag -listen: %q is not HOST:PORT, such as 127.0.0.1:8080", cfg.Listen)
+	}
+	s.cfg = cfg
+	return nil
+}
+
+func (s *server) open(ctx context.Context, url string) error {
+	policy, err := s.cfg.policy()
+	if err != nil {
+		return err
+	}
+	bar := s.e.newLateProgress("folding the log", "entries")
+	defer bar.end()
+	s.svc, err = headlight.Open(ctx, headlight.Config{
+		Dir: s.cfg.Data, URL: url, Policy: policy, Logger: s.logger, Progress: bar.fold,
+	})
+	if err != nil {
+		return explainOpen(s.cfg.Data, err)
+	}
+	return nil
+}
+
+// close writes the snapshot and gives the directory back.
+func (s *server) close() error {
+	s.tell(stateStopping)
+	err := s.svc.Close()
+	if err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	s.logger.Info("stopped", "part", "serve")
+	return nil
+}
+
+// serve runs all that runs until ctx is done or one of them fails. A line here
+// for each shows what a server is made of.
+func (s *server) serve(ctx context.Context, listener net.Listener, fetcher *feed.Fetcher) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.api.Serve(ctx, listener) })
+	group.Go(func() error { return s.svc.Run(ctx) })
+	group.Go(func() error { return fetcher.Run(ctx) })
+	group.Go(func() error { return s.retain(ctx) })
+	group.Go(func() error { return s.reloadOnHangup(ctx) })
+	s.tell(stateReady)
+	return group.Wait()
+}
+
+func (s *server) fetcher() (*feed.Fetcher, error) {
+	var sources []feed.Source
+	for i := range s.cfg.Feeds {
+		source, err := s.cfg.Feeds[i].source(s.cfg)
+		if err != nil {
+			return nil, fmt.Errorf("feed %q: %w", s.cfg.Feeds[i].Name, err)
+		}
+		sources = append(sources, source)
+	}
+	return feed.NewFetcher(feed.FetcherConfig{
+		Sources: sources,
+		Dir:     filepath.Join(s.cfg.Data, "feeds"),
+		Append: func(ctx context.Context, records []evidence.Record) error {
+			_, err := s.svc.Append(ctx, records...)
+			return err
+		},
+		Key:     s.svc.Key(),
+		Contact: s.cfg.Contact,
+		Logger:  s.logger,
+	})
+}
+
+// retainEvery is how often what is too old is dropped. It folds a copy of the
+// table, so not often.
+const retainEvery = 24 * time.Hour
+
+// retain drops what is older than the configuration wants.
+func (s *server) retain(ctx context.Context) error {
+	keep := time.Duration(s.cfg.Log.Keep)
+	if keep == 0 {
+		return nil
+	}
+	tick := time.NewTicker(retainEvery)
+	defer tick.Stop()
+	for {
+		trimmed, err := s.svc.Retain(ctx, time.Now().Add(-keep))
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			s.logger.Error("log not trimmed; trying again tomorrow", "part", "serve", "err", err)
+		case trimmed > 0:
+			s.logger.Info("log trimmed", "part", "serve", "through", trimmed)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// reloadOnHangup reads the configuration again at each SIGHUP.
+func (s *server) reloadOnHangup(ctx context.Context) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangup:
+			s.tell(stateReloading())
+			if err := s.reload(); err != nil {
+				s.logger.Error("configuration not reloaded; the old one stays", "part", "serve", "err", err)
+			}
+			s.tell(stateReady)
+		}
+	}
+}
+
+// reload takes over what may change while running; of the rest it says that it
+// needs a restart. Nothing changes unless all of the new file is good.
+func (s *server) reload() error {
+	if s.place.config == "" {
+		return errors.New("there is no file: the server was started without -config")
+	}
+	cfg, err := s.place.load()
+	if err != nil {
+		return err
+	}
+	policy, err := cfg.policy()
+	if err != nil {
+		return err
+	}
+	tokens, err := cfg.tokens(s.e)
+	if err != nil {
+		return err
+	}
+	s.svc.SetPolicy(policy)
+	s.api.SetTokens(tokens)
+	if keys := s.needRestart(cfg); len(keys) > 0 {
+		s.logger.Warn("some changes take effect at the next start only", "part", "serve", "keys", keys)
+	}
+	s.logger.Info("configuration reloaded", "part", "serve", "tokens", len(tokens),
+		"allow", len(policy.Allow), "deny", len(policy.Deny))
+	return nil
+}
+
+// tell speaks to systemd; that it cannot is no reason to stop.
+func (s *server) tell(state string) {
+	if err := notifySystemd(state); err != nil {
+		s.logger.Warn("systemd not told", "part", "serve", "err", err)
+	}
+}
+
+// listen opens the listener; its errors name the mend.
+func listen(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("address %s is in use, perhaps by another Headlight; stop that, or choose another with -listen", addr)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("address %s is not for us: ports below 1024 need privileges; choose another with -listen", addr)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("address %s is none of this machine; choose another with -listen", addr)
+	}
+	return nil, fmt.Errorf("listen on %s: %w", addr, err)
+}
+
+// baseURL is how a client on this machine reaches a listener.
+func baseURL(a net.Addr) string {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return "http://" + a.String()
+	}
+	ip, _ := netip.AddrFromSlice(tcp.IP)
+	if ip = ip.Unmap(); ip.IsUnspecified() {
+		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return "http://" + net.JoinHostPort(ip.WithZone(tcp.Zone).String(), strconv.Itoa(tcp.Port))
+}
+
+// warnOpen warns of an API that others can reach and anybody may ask. It is
+// allowed: a closed network is a good reason.
+func (s *server) warnOpen(tokens []httpapi.Token) {
+	host, _, err := net.SplitHostPort(s.cfg.Listen)
+	if err != nil || s.cfg.Tokens.Reads {
+		return
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() || host == "localhost" {
+		return
+	}
+	s.logger.Warn("anybody who reaches this address may ask; set tokens.reads, or listen on a loopback address behind a proxy",
+		"part", "serve", "listen", s.cfg.Listen, "tokens", len(tokens))
+}
+
+// greet says on standard output what runs, for whoever started it by hand.
+func (s *server) greet(ctx context.Context, a net.Addr) error {
+	stats, err := s.svc.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	o, url := s.e.out, baseURL(a)
+	config := s.place.config
+	if config == "" {
+		config = "the defaults (\"headlight config\" prints them)"
+	}
+	o.printf("%s %s\n", o.bold("Headlight"), thisBuild())
+	for _, row := range [][2]string{
+		{"listens on", url},
+		{"data in", fmt.Sprintf("%s: %s subjects from %s entries", s.cfg.Data, thousands(stats.Subjects), thousands(stats.Applied))},
+		{"feeds", fmt.Sprint(len(s.cfg.Feeds))},
+		{"config", config},
+		{"try", fmt.Sprintf(`curl -s %s/v1/check -H 'Content-Type: application/json' -d '{"links":["http://example.com/"]}'`, url)},
+	} {
+		o.printf("  %-11s %s\n", row[0], row[1])
+	}
+	o.print("\n")
+	if err := o.flush(); err != nil {
+		s.logger.Warn("standard output is gone", "part", "serve", "err", err)
+	}
+	return nil
+}
