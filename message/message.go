@@ -132,9 +132,9 @@ func scan(t Type, s string, yield func(Found, error) bool) {
 	var gathered []finding
 	switch t {
 	case HTML:
-		gathered = gather(htmlLinks(s))
+		gathered = gather(s, htmlLinks(s))
 	case Mail:
-		gathered = gather(mailLinks(s))
+		gathered = gather(s, mailLinks(s))
 	default:
 		eachTextLink(s, yield)
 	}
@@ -150,8 +150,9 @@ type finding struct {
 	err error
 }
 
-func gather(links iter.Seq2[Found, error]) []finding {
-	all := make([]finding, 0, 8) // half of all mails have no more
+func gather(s string, links iter.Seq2[Found, error]) []finding {
+	const perLink = 768 // bytes of a real mail's HTML for each of its links
+	all := make([]finding, 0, min(4+len(s)/perLink, maxFound))
 	for f, err := range links {
 		all = append(all, finding{f, err})
 	}
