@@ -114,7 +114,7 @@ func (c *call) limit() error {
 }
 
 func overRate(l *limiter, client string) error {
-	wait, ok := l.take(client, 1, time.Now())
+	wait, ok := l.take(client, time.Now())
 	if ok {
 		return nil
 	}

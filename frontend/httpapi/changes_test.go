@@ -3,95 +3,15 @@ package httpapi_test
 import (
 	"bufio"
 	"context"
-	"fmt"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"headlight.example"
 	"headlight.example/evidence"
 	"headlight.example/frontend/httpapi"
 )
-
-// pipes is a network of one listener in memory, so that a synctest bubble's
-// clock rules deadlines and heartbeats.
-type pipes struct {
-	accept chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newPipes() *pipes { return &pipes{accept: make(chan net.Conn), closed: make(chan struct{})} }
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.accept:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
-
-func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
-	client, server := net.Pipe()
-	select {
-	case p.accept <- server:
-		return client, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// stage runs a service and a server of it in a bubble.
-type stage struct {
-	svc    *headlight.Service
-	api    *httpapi.Server
-	client *http.Client
-	stop   func()
-}
-
-func onStage(t *testing.T, cfg httpapi.Config, play func(t *testing.T, s *stage)) {
-	t.Helper()
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		svc, err := headlight.Open(t.Context(), headlight.Config{Dir: dir, Logger: quiet()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := &stage{svc: svc, api: apiOf(svc, cfg)}
-		network := newPipes()
-		transport := &http.Transport{DialContext: network.dial}
-		s.client = &http.Client{Transport: transport}
-		ctx, cancel := context.WithCancel(t.Context())
-		var running sync.WaitGroup
-		running.Go(func() {
-			if err := svc.Run(ctx); err != nil {
-				t.Errorf("run: %v", err)
-			}
-		})
-		running.Go(func() {
-			if err := s.api.Serve(ctx, network); err != nil {
-				t.Errorf("serve: %v", err)
-			}
-		})
-		s.stop = func() { cancel(); running.Wait() }
-		defer func() {
-			s.stop()
-			transport.CloseIdleConnections()
-			if err := svc.Close(); err != nil {
-				t.Errorf("close: %v", err)
-			}
-		}()
-		play(t, s)
-	})
-}
 
 // listen opens the stream and gives its lines.
 func (s *stage) listen(t *testing.T, header ...string) (lines <-chan string, hangUp func()) {
@@ -206,23 +126,6 @@ func TestASilentStreamShowsThatItLives(t *testing.T) {
 	})
 }
 
-func TestShutdownEndsTheStreamsAtOnce(t *testing.T) {
-	onStage(t, httpapi.Config{}, func(t *testing.T, s *stage) {
-		lines, hangUp := s.listen(t)
-		defer hangUp()
-		<-lines
-		began := time.Now()
-		s.stop()
-		if line, ok := <-lines; ok {
-			t.Errorf("got %q, want the end", line)
-		}
-		// http.Server.Shutdown polls with growing pauses, up to half a second.
-		if got := time.Since(began); got > time.Second {
-			t.Errorf("shutdown took %v", got)
-		}
-	})
-}
-
 func TestListenersAreBounded(t *testing.T) {
 	onStage(t, httpapi.Config{MaxListeners: 2}, func(t *testing.T, s *stage) {
 		_, hangUp := s.listen(t)
@@ -243,25 +146,6 @@ func TestListenersAreBounded(t *testing.T) {
 		synctest.Wait()
 		if got := get(); got != 200 {
 			t.Errorf("after one hung up: got %d, want 200", got)
-		}
-	})
-}
-
-func TestASlowBodyIsGivenUp(t *testing.T) {
-	onStage(t, httpapi.Config{}, func(t *testing.T, s *stage) {
-		conn, err := s.client.Transport.(*http.Transport).DialContext(t.Context(), "", "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		began := time.Now()
-		fmt.Fprintf(conn, "POST /v1/scan HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
-		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := time.Since(began); resp.StatusCode != 408 || got != time.Minute {
-			t.Errorf("got %d after %v, want 408 after a minute", resp.StatusCode, got)
 		}
 	})
 }

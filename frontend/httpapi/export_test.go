@@ -47,7 +47,7 @@ type Limiter = limiter
 var NewLimiter = newLimiter
 
 func (l *limiter) Take(client string, now time.Time) (time.Duration, bool) {
-	return l.take(client, 1, now)
+	return l.take(client, now)
 }
 
 func (l *limiter) Len() int { return len(l.younger) + len(l.older) }

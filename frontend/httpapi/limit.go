@@ -29,14 +29,10 @@ func newLimiter(limit rate.Limit, burst int) *limiter {
 	return &limiter{limit: limit, burst: burst, younger: make(map[string]*rate.Limiter)}
 }
 
-// take takes n from the client's bucket; if there is not so much in it, it
-// takes nothing and says after what time there will be.
-func (l *limiter) take(client string, n int, now time.Time) (wait time.Duration, ok bool) {
-	b := l.bucket(client)
-	r := b.ReserveN(now, n)
-	if !r.OK() {
-		return time.Minute, false // more than ever fits
-	}
+// take takes one from the client's bucket; if it is empty, it says after what
+// time there will be one.
+func (l *limiter) take(client string, now time.Time) (wait time.Duration, ok bool) {
+	r := l.bucket(client).ReserveN(now, 1)
 	if wait := r.DelayFrom(now); wait > 0 {
 		r.CancelAt(now)
 		return wait, false
