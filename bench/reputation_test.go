@@ -3,6 +3,8 @@ package bench
 import (
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
@@ -108,5 +110,118 @@ func BenchmarkJudge(b *testing.B) {
 			})
 			b.ReportMetric(t.bytesPer, "B/subject")
 		})
+	}
+}
+
+// BenchmarkJudgeGoMap is what a Go map of the same entries costs: the same keys
+// are looked up, nothing is weighed.
+func BenchmarkJudgeGoMap(b *testing.B) {
+	for _, n := range []int{1e5, 1e6, 1e7} {
+		b.Run(fmt.Sprintf("%d_subjects", n), func(b *testing.B) {
+			before := heapAlloc()
+			m := make(map[uint64][5]uint64)
+			urls := 0
+			for ; len(m) < n; urls++ {
+				l, _ := link.Parse(reputationURL(urls))
+				for _, h := range rungHashes(l) {
+					m[h] = [5]uint64{uint64(urls)}
+				}
+			}
+			size := float64(heapAlloc()-before) / float64(len(m))
+			links := coldLinks(&builtTable{urls: urls})
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				i, sum := time.Now().Nanosecond(), uint64(0)
+				for pb.Next() {
+					for _, h := range rungHashes(links[i&(len(links)-1)]) {
+						sum += m[h][0]
+					}
+					i++
+				}
+				if sum == 1 {
+					b.Log(sum)
+				}
+			})
+			b.ReportMetric(size, "B/subject")
+			runtime.KeepAlive(m)
+		})
+	}
+}
+
+func rungHashes(l link.Link) [5]uint64 {
+	return [5]uint64{
+		tableKey.Hash(evidence.Suffix, l.Suffix()), tableKey.Hash(evidence.Tenant, l.Tenant()),
+		tableKey.Hash(evidence.Host, l.Host()), tableKey.Hash(evidence.Path, l.Path()), tableKey.Hash(evidence.URL, l.URL()),
+	}
+}
+
+// BenchmarkSnapshot writes and reads a table.
+func BenchmarkSnapshot(b *testing.B) {
+	for _, n := range sizes() {
+		t := tableOf(b, n)
+		name := filepath.Join(b.TempDir(), "snapshot")
+		b.Run(fmt.Sprintf("%d_subjects/write", n), func(b *testing.B) {
+			for b.Loop() {
+				f, err := os.Create(name)
+				if err != nil {
+					b.Fatal(err)
+				}
+				size, err := t.WriteTo(f)
+				if err != nil || f.Close() != nil {
+					b.Fatal(err)
+				}
+				b.SetBytes(size)
+			}
+		})
+		b.Run(fmt.Sprintf("%d_subjects/read", n), func(b *testing.B) {
+			for b.Loop() {
+				f, err := os.Open(name)
+				if err != nil {
+					b.Fatal(err)
+				}
+				read, err := reputation.ReadTable(f, tableKey)
+				if err != nil || read.Applied() != t.Applied() {
+					b.Fatal(err)
+				}
+				f.Close()
+			}
+		})
+		b.Run(fmt.Sprintf("%d_subjects/sum", n), func(b *testing.B) {
+			for b.Loop() {
+				t.Sum()
+			}
+		})
+	}
+}
+
+// BenchmarkApply folds reports of URLs that are new to the table, and ones that
+// are not. A report touches six entries.
+func BenchmarkApply(b *testing.B) {
+	for _, n := range []int{1e5, 1e6, 1e7} {
+		t := tableOf(b, n)
+		for _, kind := range []string{"known", "new"} {
+			b.Run(fmt.Sprintf("%d_subjects/%s", n, kind), func(b *testing.B) {
+				entries := make([]evidence.Entry, b.N)
+				for i := range entries {
+					at := t.urls + i
+					if kind == "known" {
+						at = int(uint64(i) * 0x9e3779b97f4a7c15 >> 20 % uint64(t.urls))
+					}
+					entries[i].Record = reputationRecord(at)
+					entries[i].Time = tableStart.Add(24 * time.Hour) // another day: another unit
+				}
+				b.ReportAllocs()
+				b.ResetTimer()
+				for i := range entries {
+					t.Apply(entries[i])
+				}
+				if kind == "new" {
+					t.urls += b.N
+				}
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			})
+		}
+		delete(tables, n) // its URLs are not what the others expect
 	}
 }

@@ -497,7 +497,7 @@ func (v *Verdict) add(r Reason) {
 	v.reasons[i] = r
 }
 
-// logit is limited to ±maxOdds: counts do not prove more than that.
+// logit is limited to ±13.8, a million to one: counts do not prove more.
 func logit(p float64) float64 {
 	const tiny = 1e-6
 	return math.Log(max(p, tiny) / max(1-p, tiny))
