@@ -49,3 +49,7 @@ crash: ## kill -9 a thousand times during import and serve
 .PHONY: eval
 eval: ## judge the streams in DATA/streams (a directory that is not part of the repository)
 	tools/eval.sh "$(DATA)"
+
+.PHONY: eval-data
+eval-data: ## read the real mails, chats and streams in DATA and compare with an oracle
+	HEADLIGHT_DATA="$(DATA)" $(GO) test -count=1 -tags evaldata -run TestReal -v ./message ./feed
