@@ -137,6 +137,7 @@ func scan(t Type, s string, yield func(Found, error) bool) {
 		gathered = gather(s, mailLinks(s))
 	default:
 		eachTextLink(s, yield)
+		return
 	}
 	for _, g := range gathered {
 		if !yield(g.Found, g.err) {

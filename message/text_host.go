@@ -216,12 +216,23 @@ func (t *textScan) readHost(i int) int {
 	if path > 0 {
 		end = t.pathEnd(start, path)
 	}
-	marks, address := Schemeless, ""
+	marks := Schemeless
 	if h.fanged {
 		marks |= Defanged
-		address = refang(s[start:end])
 	}
-	return t.found(start, end, address, marks)
+	return t.found(start, end, guessed(s[start:end], h.fanged, path > 0), marks)
+}
+
+// guessed writes a schemeless link as clients do: with http, and with a path.
+// So link.Parse has the least to do.
+func guessed(raw string, fanged, path bool) string {
+	if fanged {
+		raw = refang(raw)
+	}
+	if path {
+		return "http://" + raw
+	}
+	return "http://" + raw + "/"
 }
 
 // byteAt is s[i], or 0 behind the end.
@@ -295,15 +306,14 @@ func (t *textScan) schemelessAddr(start int, h hostRun) int {
 	if end == h.end && !h.fanged {
 		return end
 	}
-	marks, address := Schemeless, ""
-	if h.fanged {
-		marks |= Defanged
-		address = refang(s[start:end])
-	}
 	if _, err := link.Parse(refang(s[start:h.end])); err != nil {
 		return h.end
 	}
-	return t.found(start, end, address, marks)
+	marks := Schemeless
+	if h.fanged {
+		marks |= Defanged
+	}
+	return t.found(start, end, guessed(s[start:end], h.fanged, strings.IndexByte(s[start:end], '/') > 0), marks)
 }
 
 // wideHost gives the end of a schemeless host that is not all ASCII; 0 if it

@@ -52,7 +52,10 @@ func (t *textScan) explicit(start, at int, scheme string, plain bool) int {
 		marks = Defanged
 		address = scheme + "://" + refang(s[at:end])
 	}
-	if address == "" && start > 0 && s[start-1] == '<' {
+	if address == "" && end == a.end {
+		address = s[start:end] + "/" // canonical: less to do for link.Parse
+	}
+	if marks == 0 && start > 0 && s[start-1] == '<' {
 		if whole, past := t.unbroken(start, end); past > 0 {
 			return t.broken(start, past, whole)
 		}

@@ -16,8 +16,20 @@ import "strings"
 // scripts are no sign: no client makes a link of "example。com".
 type signs struct{ colon, dot, square int }
 
+// firstSigns does the first steps of nextColon and its like itself: in most
+// texts they are the only ones.
 func firstSigns(s string) signs {
-	return signs{nextColon(s, 0), nextDot(s, 0), nextSquare(s, 0)}
+	g := signs{len(s), len(s), len(s)}
+	if i := strings.IndexByte(s, ':'); i >= 0 {
+		g.colon = nextColon(s, i)
+	}
+	if i := strings.IndexByte(s, '.'); i >= 0 {
+		g.dot = nextDot(s, i)
+	}
+	if i := strings.IndexByte(s, '['); i >= 0 {
+		g.square = nextSquare(s, i)
+	}
+	return g
 }
 
 // first is the nearest sign.
