@@ -15,4 +15,4 @@ if [ $# -gt 0 ]; then
 fi
 echo "$(wc -l <<<"$targets") targets, $time each, $jobs at once"
 xargs -P "$jobs" -L 1 bash -c 'set -o pipefail
-	go test "$1" -run "^$" -fuzz "^$2\$" -fuzztime "'"$time"'" -parallel 1 2>&1 | tail -n 25 | sed "s|^|$1 $2: |"' _ <<<"$targets"
+	go test "$1" -run "^$" -fuzz "^$2\$" -fuzztime "'"$time"'" -fuzzminimizetime 1x -parallel 1 2>&1 | tail -n 25 | sed "s|^|$1 $2: |"' _ <<<"$targets"
