@@ -197,7 +197,11 @@ func (l *DiskLog) commitChunks(group []*request) error {
 	if err := l.Err(); err != nil {
 		return err
 	}
-	if err := l.checkRoom(group); err != nil {
+	need := uint64(diskReserve)
+	for _, req := range group {
+		need += 2 * uint64(req.bytes) // write-ahead log and table
+	}
+	if err := l.checkRoom(need); err != nil {
 		return err
 	}
 	batch := l.db.NewBatch()
@@ -223,17 +227,13 @@ func (l *DiskLog) commitChunks(group []*request) error {
 	return nil
 }
 
-// checkRoom refuses a group that would fill the disk.
-func (l *DiskLog) checkRoom(group []*request) error {
-	need := uint64(diskReserve)
-	for _, req := range group {
-		need += 2 * uint64(req.bytes) // write-ahead log and table
-	}
-	usage, err := l.fs.GetDiskUsage(l.dir)
+// checkRoom is [ErrFull] if less than need is left on the disk.
+func (l *DiskLog) checkRoom(need uint64) error {
+	usage, err := l.opts.fs.GetDiskUsage(l.dir)
 	if err != nil || usage.AvailBytes >= need {
 		return nil // where free space cannot be asked for, writing will tell
 	}
-	return fmt.Errorf("%w: %d MiB are left for %s and %d MiB are needed: free some, and appends go on",
+	return fmt.Errorf("%w: %d MiB are left for %s and %d MiB are needed: free some and try again",
 		ErrFull, usage.AvailBytes>>20, l.dir, need>>20)
 }
 

@@ -68,7 +68,8 @@ type Options struct {
 	// others get who try to open the directory. "" if it does not answer.
 	Server string
 
-	fs vfs.FS // below Pebble; nil means the operating system's
+	fs       vfs.FS // below Pebble; nil means the operating system's
+	memTable uint64 // bytes of a table in memory; 0 means memTableSize
 }
 
 // Names in a data directory.
@@ -117,13 +118,12 @@ func Open(dir string, opts Options) (*DiskLog, error) {
 }
 
 func (l *DiskLog) open() (err error) {
-	l.fs = &freezeFS{FS: l.opts.fs, broken: l.fail, frozen: l.frozen, ending: l.ending}
+	l.fs = &freezeFS{FS: l.opts.fs, broken: l.fail, frozen: l.frozen}
 	var acknowledged uint64
 	if l.mark, acknowledged, err = openMark(l.opts.fs, l.dir); err != nil {
 		return err
 	}
-	l.db, err = pebble.Open(filepath.Join(l.dir, logDir), l.pebbleOptions())
-	if err != nil {
+	if err := l.openPebble(); err != nil {
 		return errors.Join(err, l.mark.close())
 	}
 	// Errors of the write-ahead log are found with l alone: see freezeFS.
@@ -136,6 +136,42 @@ func (l *DiskLog) open() (err error) {
 	}
 	return nil
 }
+
+// openPebble opens the log's Pebble, which flushes what it finds in its
+// write-ahead logs. If that fails it tries for ever and never returns; then it
+// is left behind, unable to change anything (see freezeFS).
+func (l *DiskLog) openPebble() error {
+	if err := l.checkRoom(memTables * memTableSize); err != nil {
+		return err
+	}
+	type opened struct {
+		db  *pebble.DB
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		db, err := pebble.Open(filepath.Join(l.dir, logDir), l.pebbleOptions())
+		done <- opened{db, err}
+	}()
+	select {
+	case o := <-done:
+		l.db = o.db
+		return o.err
+	case <-l.frozen:
+	}
+	select {
+	case o := <-done:
+		if o.err == nil {
+			o.err = o.db.Close()
+		}
+		return cmp.Or(l.Err(), o.err)
+	case <-time.After(patience):
+		return l.Err()
+	}
+}
+
+// patience is how long a failed Pebble has to come back from what it was doing.
+const patience = 10 * retryPause
 
 // makeDir makes a directory and those above it, and makes their names durable.
 func makeDir(fs vfs.FS, dir string) error {
@@ -168,7 +204,7 @@ func (l *DiskLog) pebbleOptions() *pebble.Options {
 		FS:                          l.fs,
 		FormatMajorVersion:          pebble.FormatNewest,
 		Logger:                      pebbleLogger{l},
-		MemTableSize:                memTableSize,
+		MemTableSize:                cmp.Or(l.opts.memTable, memTableSize),
 		MemTableStopWritesThreshold: memTables,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       1000,
@@ -323,7 +359,7 @@ func (l *DiskLog) stuck() <-chan struct{} {
 		}
 		select {
 		case <-l.ended:
-		case <-time.After(5 * retryPause):
+		case <-time.After(patience):
 			close(c)
 		}
 	}()

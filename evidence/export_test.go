@@ -5,10 +5,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// WithFS gives options of a log that keeps its files in fs. Its lock is on the
-// real disk all the same.
+// WithFS gives options of a log that keeps its files in fs, and flushes its
+// tables soon. Its lock is on the real disk all the same.
 func (o Options) WithFS(fs vfs.FS) Options {
-	o.fs = fs
+	o.fs, o.memTable = fs, 256<<10
 	return o
 }
 

@@ -377,5 +377,56 @@ func TestAFullDiskIsRefusedBeforeItIsFullAndForgivenAfter(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: evidence.DiskReserve/2 - 1})
+	if _, err := evidence.Open(dir, quiet().WithFS(mem)); !errors.Is(err, evidence.ErrFull) {
+		t.Errorf("open on a full disk: got %v, want ErrFull", err)
+	}
+	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 40})
 	h.restart(t, dir, mem)
+}
+
+// A disk that fails while the log is being opened: Open says so, and does not
+// hang where Pebble would. Once the disk is mended everything is there.
+func TestFaultsAtOpen(t *testing.T) {
+	for name, rule := range map[string]func() *rule{
+		"a table cannot be made":              func() *rule { return on("create", ".sst", 0, none, syscall.ENOSPC) },
+		"a table cannot be written":           func() *rule { return on("write", ".sst", 0, half, syscall.ENOSPC) },
+		"a table cannot be synced":            func() *rule { return on("sync", ".sst", 0, none, errDisk) },
+		"the manifest cannot be made":         func() *rule { return on("create", "MANIFEST", 0, none, errDisk) },
+		"the manifest cannot be written":      func() *rule { return on("write", "MANIFEST", 0, half, errDisk) },
+		"the manifest cannot be synced":       func() *rule { return on("sync", "MANIFEST", 0, none, errDisk) },
+		"a write-ahead log cannot be made":    func() *rule { return on("create", ".log", 0, none, errDisk) },
+		"the options cannot be written":       func() *rule { return on("write", "OPTIONS", 0, none, errDisk) },
+		"the format of a log cannot be noted": func() *rule { return on("sync", ".log", 0, none, errDisk) },
+	} {
+		for _, groups := range []int{0, 10, 200} {
+			t.Run(fmt.Sprintf("%s after %d appends", name, groups), func(t *testing.T) {
+				t.Parallel()
+				dir, mem, h := t.TempDir(), vfs.NewCrashableMem(), new(history)
+				if groups > 0 {
+					l := open(t, dir, quiet().WithFS(mem))
+					for range groups {
+						if err := h.append(t.Context(), l); err != nil {
+							t.Fatal(err)
+						}
+					}
+					if err := l.Close(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				fs := &faultFS{FS: mem}
+				fs.rule.Store(rule())
+				l, err := evidence.Open(dir, quiet().WithFS(fs))
+				if err == nil { // it met no such file
+					err = l.Close()
+				}
+				if err != nil && !errors.Is(err, errDisk) && !errors.Is(err, syscall.ENOSPC) {
+					t.Errorf("got %v, want the disk's error", err)
+				}
+				crashed := mem.CrashClone(vfs.CrashCloneCfg{})
+				h.restart(t, dir, crashed)
+				h.restart(t, dir, mem)
+			})
+		}
+	}
 }

@@ -28,13 +28,12 @@ type freezeFS struct {
 	vfs.FS
 	broken func(error)   // fails the log, with the first error of a write or sync
 	frozen chan struct{} // closed when nothing may be written any more
-	ending chan struct{} // closed when the log is being closed
-	pace   sync.Mutex
+	pace   sync.Mutex    // held by who waits to be refused a new file
 }
 
 // retryPause is how long a new file is kept waiting once frozen: Pebble
 // retries a failed flush at once and for ever.
-const retryPause = time.Second
+const retryPause = 200 * time.Millisecond
 
 func (f *freezeFS) check() error {
 	select {
@@ -74,10 +73,7 @@ func (f *freezeFS) create(name string, op func() (vfs.File, error)) (file vfs.Fi
 func (f *freezeFS) wait() {
 	f.pace.Lock()
 	defer f.pace.Unlock()
-	select {
-	case <-f.ending:
-	case <-time.After(retryPause):
-	}
+	time.Sleep(retryPause)
 }
 
 func (f *freezeFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
