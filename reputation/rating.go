@@ -3,6 +3,7 @@ package reputation
 import (
 	"math"
 	"math/bits"
+	"strings"
 	"time"
 
 	"headlight.example/evidence"
@@ -49,6 +50,9 @@ func (t *Table) Rate(s evidence.Subject, p *Policy, now time.Time) Rating {
 	if s.Kind == evidence.Suffix {
 		named = evidence.Subject{Kind: evidence.Host, Key: "any." + s.Key}
 	}
+	if s.Kind == evidence.URL && strings.HasPrefix(s.Key, "#") {
+		return t.rateSealed(s, p, now)
+	}
 	l, ok := linkTo(named)
 	if !ok {
 		return Rating{Subject: s}
@@ -58,6 +62,16 @@ func (t *Table) Rate(s evidence.Subject, p *Policy, now time.Time) Rating {
 	on := c.rungOf(s)
 	c.weigh()
 	return c.rate(on, s)
+}
+
+// rateSealed rates a URL of which only the hash is known. What lies around it
+// cannot be told from that, so Posterior and Weight are those of its own counts.
+func (t *Table) rateSealed(s evidence.Subject, p *Policy, now time.Time) Rating {
+	c := inquiry{t: t, p: p, now: now, day: dayOf(now.Unix())}
+	c.subject[rungURL], c.lad[rungURL] = s, t.hash(s)
+	c.rung[rungURL], _ = t.get(c.lad[rungURL])
+	c.weigh()
+	return c.rate(rungURL, s)
 }
 
 // rungOf finds the rung that is a subject, or -1.
