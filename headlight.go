@@ -64,6 +64,7 @@ type Service struct {
 	sightings *sightings // nil if not wanted
 	recent    *recent
 
+	saved     atomic.Uint64 // the last entry that is in the snapshot
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -103,6 +104,7 @@ func open(ctx context.Context, cfg Config, log *evidence.DiskLog, logger *slog.L
 	if s.table, err = Restore(cfg.Dir, key, s.logger); err != nil {
 		return nil, err
 	}
+	s.saved.Store(s.table.Applied())
 	if err := Fold(ctx, s.table, log, cfg.Progress); err != nil {
 		return nil, err
 	}
@@ -160,10 +162,11 @@ func (s *Service) Check(l link.Link) reputation.Verdict {
 }
 
 // note hands a sighting to the learning loop. If it is behind, the sighting is
-// dropped and counted: a question never waits.
+// dropped and counted: a question never waits. The link is cloned, so that no
+// part of a message outlives the call that scans it.
 func (s *Service) note(l link.Link, v *reputation.Verdict) {
 	if s.sightings != nil {
-		s.sightings.push(sighting{link: l, level: v.Level})
+		s.sightings.push(sighting{link: l.Clone(), level: v.Level})
 	}
 }
 

@@ -25,7 +25,6 @@ func (s *Service) Run(ctx context.Context) error {
 	defer drain.Stop()
 	snapshot := time.NewTicker(snapshotEvery)
 	defer snapshot.Stop()
-	var saved uint64
 	for {
 		select {
 		case <-ctx.Done():
@@ -33,14 +32,15 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-drain.C:
 			s.observe(ctx)
 		case <-snapshot.C:
-			if s.table.Applied() == saved {
+			applied := s.table.Applied() // what is folded meanwhile is saved next time
+			if applied == s.saved.Load() {
 				continue
 			}
 			if err := writeTable(s.dir, snapshotFile, s.table); err != nil {
 				s.logger.Error("snapshot not written; the next start will be slower", "err", err)
 				continue
 			}
-			saved = s.table.Applied()
+			s.saved.Store(applied)
 		}
 	}
 }
@@ -84,8 +84,8 @@ func (s *Service) Close() error {
 	s.closeOnce.Do(func() {
 		s.observe(context.Background())
 		s.learn.stop()
-		if err := writeTable(s.dir, snapshotFile, s.table); err != nil {
-			s.closeErr = err
+		if s.table.Applied() != s.saved.Load() { // who only asked has nothing to save
+			s.closeErr = writeTable(s.dir, snapshotFile, s.table)
 		}
 		if err := s.log.Close(); err != nil {
 			s.closeErr = err
