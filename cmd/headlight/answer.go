@@ -22,6 +22,10 @@ type verdict struct {
 	Reasons   []reason `json:"reasons"`
 	Expires   string   `json:"expires"`
 	ID        string   `json:"id"`
+	// Inner is the link inside a wrapper, which was judged with it, and Wrapper
+	// whose wrapper it is; "" if Link is none.
+	Inner   string `json:"inner,omitempty"`
+	Wrapper string `json:"wrapper,omitempty"`
 	// Error says why Link is no link; "" if it is one.
 	Error string `json:"error,omitempty"`
 }

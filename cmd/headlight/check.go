@@ -72,6 +72,9 @@ func (v *verdict) print(o *output) {
 		return
 	}
 	o.printf("%s  %s\n", o.paint(levelStyle(reputation.Level(v.Level)), reputation.Level(v.Level).String()), printable(v.Canonical))
+	if v.Inner != "" {
+		o.printf("  %s wrapper around %s\n", printable(v.Wrapper), printable(v.Inner))
+	}
 	line := fmt.Sprintf("score %.2f", v.Score)
 	if v.Threat != "" {
 		line = printable(v.Threat) + ", " + line

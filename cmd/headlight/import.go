@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	// importBatch is how many records are made durable together: enough to
-	// amortise the sync, few enough that a stop is quick.
+	// importBatch is how many records are handed over together.
 	importBatch = 4096
-	// importAhead batches are read while one is being made durable.
-	importAhead = 4
+	// importAhead batches are read while others are being made durable, and
+	// then share one sync: the slower the disk, the more go with each.
+	importAhead = 16
 	// shownMalformed lines are printed; the rest are counted.
 	shownMalformed = 5
 )
@@ -311,34 +311,48 @@ func (im *importer) append1(ctx context.Context, c *counting, size int64) (sum i
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	batches := make(chan []evidence.Record, importAhead)
-	var readErr error
+	ended := make(chan error, 1)
+	var malformed atomic.Int64
 	go func() {
-		defer close(batches)
-		readErr = im.read(ctx, c, batches, &sum.Malformed)
+		err := im.read(ctx, c, batches, &malformed)
+		close(batches)
+		ended <- err
 	}()
-	for batch := range batches {
-		if err = im.append(ctx, batch); err != nil {
-			cancel()
-			for range batches { // let the reader end
+	defer func() { sum.Malformed = malformed.Load() }()
+	for {
+		select {
+		case <-ctx.Done():
+			// The reader may wait for a pipe that says nothing; it ends with us.
+			return sum, ctx.Err()
+		case batch, ok := <-batches:
+			if !ok {
+				return sum, <-ended
 			}
-			break
+			batch = gather(batch, batches)
+			if err := im.append(ctx, batch); err != nil {
+				return sum, err
+			}
+			sum.Records += int64(len(batch))
+			bar.set(c.n.Load(), sum.Records)
 		}
-		sum.Records += int64(len(batch))
-		bar.set(c.n.Load(), sum.Records)
 	}
-	return sum, errors.Join(err, ignoreCancel(readErr, err))
 }
 
-// ignoreCancel drops the error of a reader that was stopped because of another.
-func ignoreCancel(err, because error) error {
-	if because != nil && errors.Is(err, context.Canceled) {
-		return nil
+// gather adds the batches that are ready.
+func gather(batch []evidence.Record, batches <-chan []evidence.Record) []evidence.Record {
+	for range importAhead {
+		select {
+		case more := <-batches: // nil once it is closed
+			batch = append(batch, more...)
+		default:
+			return batch
+		}
 	}
-	return err
+	return batch
 }
 
-// read cuts the list into batches. Malformed is its own until batches is closed.
-func (im *importer) read(ctx context.Context, c *counting, batches chan<- []evidence.Record, malformed *int64) error {
+// read cuts the list into batches.
+func (im *importer) read(ctx context.Context, c *counting, batches chan<- []evidence.Record, malformed *atomic.Int64) error {
 	batch := make([]evidence.Record, 0, importBatch)
 	send := func() error {
 		if len(batch) == 0 {
@@ -354,9 +368,9 @@ func (im *importer) read(ctx context.Context, c *counting, batches chan<- []evid
 	}
 	for record, err := range im.records(c) {
 		if bad, ok := errors.AsType[*feed.LineError](err); ok {
-			if *malformed++; *malformed <= shownMalformed {
+			if n := malformed.Add(1); n <= shownMalformed {
 				im.e.notef("%v", bad)
-			} else if *malformed == shownMalformed+1 {
+			} else if n == shownMalformed+1 {
 				im.e.notef("further malformed lines are counted only")
 			}
 			continue

@@ -156,7 +156,7 @@ func (p *place) openService(ctx context.Context, e *env, cfg *Config, dir string
 	if err != nil {
 		return nil, err
 	}
-	bar := e.newLateProgress("folding", "entries")
+	bar := e.newLateProgress("opening", "entries folded")
 	defer bar.end()
 	svc, err := headlight.Open(ctx, headlight.Config{
 		Dir:         dir,

@@ -114,6 +114,10 @@ func (p *progress) line(elapsed time.Duration) string {
 	done, total, count := p.done.Load(), p.total.Load(), p.count.Load()
 	var b strings.Builder
 	b.WriteString(p.what)
+	if total == 0 && count == 0 {
+		b.WriteString("…")
+		return b.String()
+	}
 	if total > 0 {
 		share := min(float64(done)/float64(total), 1)
 		if p.width > 0 {

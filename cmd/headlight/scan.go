@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -91,7 +92,7 @@ func (s *scanner) run(ctx context.Context, p *place, files []string) (err error)
 	defer func() { err = errors.Join(err, session.close()) }()
 	reached := false
 	for i, name := range files {
-		text, err := s.e.readMessage(name)
+		text, err := s.e.readMessage(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -123,7 +124,9 @@ func (s *scanner) run(ctx context.Context, p *place, files []string) (err error)
 	return nil
 }
 
-func (e *env) readMessage(name string) (string, error) {
+// readMessage reads a file, or standard input for as long as nobody
+// interrupts: a terminal may never end.
+func (e *env) readMessage(ctx context.Context, name string) (string, error) {
 	r := e.stdin
 	if name != "-" {
 		f, err := os.Open(name)
@@ -133,7 +136,18 @@ func (e *env) readMessage(name string) (string, error) {
 		defer f.Close()
 		r = f
 	}
-	b, err := io.ReadAll(io.LimitReader(r, maxMessage+1))
+	var b []byte
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b, err = io.ReadAll(io.LimitReader(r, maxMessage+1))
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", displayName(name), err)
 	}
@@ -226,7 +240,7 @@ func (r *scan) table() *table {
 		f := &r.Links[i]
 		l := reputation.Level(f.Level)
 		score, threat := fmt.Sprintf("%.2f", f.Score), f.Threat
-		shown := f.Canonical
+		shown := cmp.Or(f.Inner, f.Canonical)
 		if shown == "" {
 			shown, score = f.Link, ""
 		}
@@ -250,6 +264,9 @@ func (f *finding) why() string {
 		case "defanged":
 			words = append(words, "written so that nobody can click it")
 		}
+	}
+	if f.Inner != "" {
+		words = append(words, "inside a wrapper of "+printable(f.Wrapper))
 	}
 	switch {
 	case f.Error != "":

@@ -126,7 +126,7 @@ func (s *server) open(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	bar := s.e.newLateProgress("folding the log", "entries")
+	bar := s.e.newLateProgress("opening", "entries folded")
 	defer bar.end()
 	s.svc, err = headlight.Open(ctx, headlight.Config{
 		Dir: s.cfg.Data, URL: url, Policy: policy, Logger: s.logger, Progress: bar.fold,
