@@ -67,7 +67,7 @@ func (r *recent) add(l link.Link, level reputation.Level, now time.Time) {
 	if w := r.links[l]; w != nil {
 		return
 	}
-	w := &watched{link: l.Clone(), level: level, asked: now}
+	w := &watched{link: l, level: level, asked: now}
 	r.links[w.link] = w
 	r.order = append(r.order, w)
 	for len(r.order) > 0 && (len(r.order) > maxRecent || now.Sub(r.order[0].asked) > recentFor) {
