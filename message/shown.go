@@ -29,7 +29,7 @@ func mismatch(shown string, l link.Link) bool {
 // zero Link if there is none.
 func firstNamed(shown string) link.Link {
 	shown = shown[:min(len(shown), maxShown)]
-	t := textScan{s: shown, signs: firstSigns(shown), bare: true}
+	t := textScan{s: shown, next: nextSign(shown, 0), bare: true}
 	for t.find() {
 		if !t.f.Link.IsZero() {
 			return t.f.Link

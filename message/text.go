@@ -24,8 +24,8 @@ func eachTextLink(s string, yield func(Found, error) bool) {
 		text = s[:textBound(s)]
 	}
 	// Most messages end here; only then is it worth to lay out a textScan.
-	if at := firstSigns(text); at.first() < len(text) {
-		t := textScan{s: text, signs: at}
+	if at := nextSign(text, 0); at < len(text) {
+		t := textScan{s: text, next: at}
 		for n := 0; t.find(); n++ {
 			if n == maxFound {
 				yield(Found{}, &BoundError{Bound: "links", Unscanned: len(s) - t.f.Offset})
@@ -47,7 +47,7 @@ func eachTextLink(s string, yield func(Found, error) bool) {
 // scanText calls emit with each link of s, without counting them, and with a
 // *BoundError for what was not looked at. It stops when emit returns false.
 func scanText(s string, emit func(Found, error) bool) {
-	t := textScan{s: s, signs: firstSigns(s)}
+	t := textScan{s: s, next: nextSign(s, 0)}
 	for t.find() {
 		if !emit(t.f, nil) || t.cut > 0 && !emit(Found{}, &BoundError{Bound: "length", Unscanned: t.cut}) {
 			return
@@ -59,7 +59,7 @@ func scanText(s string, emit func(Found, error) bool) {
 func (w *walk) textPart(s string) {
 	whole := len(s)
 	s = s[:textBound(s)]
-	t := textScan{s: s, signs: firstSigns(s)}
+	t := textScan{s: s, next: nextSign(s, 0)}
 	for t.find() && w.give(t.f, whole-t.f.Offset) {
 		if t.cut > 0 {
 			w.bound("length", t.cut)
@@ -92,8 +92,8 @@ func textBound(s string) int {
 // read ahead of a sign is either taken or, when refused, skipped. The few looks
 // at what stands around a link go a bounded way.
 type textScan struct {
-	s string
-	signs
+	s     string
+	next  int  // the next sign; len(s) if there is none
 	bare  bool // mark-up around links is not looked at
 	floor int  // what stands before is decided, link or not
 	taken int  // where the last link ended
@@ -109,16 +109,15 @@ type textScan struct {
 func (t *textScan) find() bool {
 	t.hit, t.cut = false, 0
 	for !t.hit {
-		at := t.first()
-		if at == len(t.s) {
+		if t.next == len(t.s) {
 			return false
 		}
-		if at == t.colon {
-			t.floor = t.readScheme(at)
+		if t.s[t.next] == ':' {
+			t.floor = t.readScheme(t.next)
 		} else {
-			t.floor = t.readHost(at)
+			t.floor = t.readHost(t.next)
 		}
-		t.pass(t.s, t.floor)
+		t.next = nextSign(t.s, t.floor)
 	}
 	return true
 }

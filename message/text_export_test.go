@@ -11,7 +11,7 @@ const (
 // Steps tells how many bytes the finder reads one by one in s, beside its
 // passes for the signs.
 func Steps(s string) int {
-	t := textScan{s: s, signs: firstSigns(s)}
+	t := textScan{s: s, next: nextSign(s, 0)}
 	for t.find() {
 	}
 	return t.steps

@@ -55,7 +55,7 @@ func (w *walk) flowedPart(s string) {
 	whole := len(s)
 	s = s[:textBound(s)]
 	text, joins := unflow(s)
-	t := textScan{s: text, signs: firstSigns(text)}
+	t := textScan{s: text, next: nextSign(text, 0)}
 	for at := 0; t.find(); {
 		f := t.f
 		for at+1 < len(joins) && joins[at+1].at <= f.Offset {
