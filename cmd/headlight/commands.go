@@ -18,6 +18,7 @@ func commands() []*command {
 		importCommand(),
 		formatsCommand(),
 		serveCommand(),
+		evalCommand(),
 		replayCommand(),
 		logCommand(),
 		configCommand(),

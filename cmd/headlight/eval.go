@@ -1,0 +1,339 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"headlight.example/evidence"
+	"headlight.example/feed"
+	"headlight.example/internal/scoring"
+	"headlight.example/link"
+	"headlight.example/reputation"
+)
+
+// perTenantDay bounds the scored links of one tenant and day: without it one
+// campaign of 200,000 URLs would be the score.
+const perTenantDay = 3
+
+// evaluation judges the events of a stream before it learns from them.
+type evaluation struct {
+	key    *evidence.Key
+	table  *reputation.Table
+	policy *reputation.Policy
+	from   time.Time
+
+	events  uint64
+	judged  []judged
+	seen    map[uint64]known  // hosts, tenants and addresses that occurred, URLs that were asked about
+	listed  map[uint64]bool   // exact lists of what was reported: URLs, hosts, tenants, domains
+	perDay  map[tenantDay]int // links scored
+	records []evidence.Record // scratch
+}
+
+type known struct{}
+
+type tenantDay struct {
+	tenant uint64
+	day    int64
+}
+
+// judged is one link that was asked about, as it was judged at first sight.
+type judged struct {
+	line    uint64
+	score   float64
+	level   reputation.Level
+	threat  evidence.Assertion
+	class   string
+	stratum string
+	month   string
+	lists   [len(listNames)]bool // whether the exact list held it
+	scored  bool                 // the first of its URL and within the quota of its tenant
+	house   bool                 // a well-known name or a platform's own root
+}
+
+// listNames are the exact lists that stand beside the model.
+var listNames = [...]string{"url", "host", "tenant", "domain"}
+
+func newEvaluation(policy *reputation.Policy, from time.Time) *evaluation {
+	key := new(evidence.Key) // a fixed key: two runs give one result
+	return &evaluation{
+		key: key, table: reputation.NewTable(key), policy: policy, from: from,
+		seen:   make(map[uint64]known),
+		listed: make(map[uint64]bool),
+		perDay: make(map[tenantDay]int),
+	}
+}
+
+// ladder are the hashes of the rungs that the lists use, in the order of listNames.
+func (ev *evaluation) ladder(l link.Link) [len(listNames)]uint64 {
+	return [...]uint64{
+		ev.key.Hash(evidence.URL, l.URL()),
+		ev.key.Hash(evidence.Host, l.Host()),
+		ev.key.Hash(evidence.Tenant, l.Tenant()),
+		ev.key.Hash(evidence.Domain, l.Domain()),
+	}
+}
+
+// step judges the event's link if it is asked, then learns the event.
+func (ev *evaluation) step(e *feed.Event) error {
+	ev.events++
+	l, err := e.Link()
+	if err != nil {
+		return err
+	}
+	rungs := ev.ladder(l)
+	if e.Ask && !e.Time.Before(ev.from) {
+		ev.judge(e, l, rungs)
+	}
+	ev.remember(e, rungs)
+	ev.records = e.Records(ev.records[:0], l, ev.key)
+	for _, r := range ev.records {
+		ev.table.Apply(evidence.Entry{Seq: ev.table.Applied() + 1, Record: r})
+	}
+	return nil
+}
+
+func (ev *evaluation) judge(e *feed.Event, l link.Link, rungs [len(listNames)]uint64) {
+	v := ev.table.Judge(l, ev.policy, e.Time)
+	j := judged{
+		line: uint64(e.Line), score: v.Score, level: v.Level, threat: v.Threat,
+		class: class(l), stratum: ev.stratum(e, rungs), month: e.Time.UTC().Format("2006-01"),
+		house: slices.ContainsFunc(v.Reasons(), func(r reputation.Reason) bool { return r.Basis == reputation.WellKnown }),
+	}
+	for i, h := range rungs {
+		j.lists[i] = ev.listed[h]
+	}
+	if _, again := ev.seen[rungs[0]]; !again {
+		day := tenantDay{rungs[2], e.Time.Unix() / 86400}
+		if ev.perDay[day] < perTenantDay {
+			ev.perDay[day]++
+			j.scored = true
+		}
+	}
+	ev.judged = append(ev.judged, j)
+}
+
+// class is the kind of house that the link lives in.
+func class(l link.Link) string {
+	if _, raw := l.Addr(); raw {
+		return "raw address"
+	}
+	switch l.Platform() {
+	case link.None:
+		return "own domain"
+	case link.CDN:
+		return "CDN"
+	}
+	return "platform"
+}
+
+// strata tell how much of a link occurred in the stream before it was asked about.
+var strata = []string{"host known", "tenant known", "tenant new, address known", "all new"}
+
+func (ev *evaluation) stratum(e *feed.Event, rungs [len(listNames)]uint64) string {
+	for i, rung := range []int{1, 2} {
+		if _, ok := ev.seen[rungs[rung]]; ok {
+			return strata[i]
+		}
+	}
+	for _, a := range e.Addrs {
+		if _, ok := ev.seen[ev.key.Hash(evidence.Addr, a.String())]; ok {
+			return strata[2]
+		}
+	}
+	return strata[3]
+}
+
+func (ev *evaluation) remember(e *feed.Event, rungs [len(listNames)]uint64) {
+	for _, h := range rungs[:3] {
+		ev.seen[h] = known{}
+	}
+	for _, a := range e.Addrs {
+		ev.seen[ev.key.Hash(evidence.Addr, a.String())] = known{}
+	}
+	if e.Type == feed.Report && e.Assertion.Threat() {
+		for _, h := range rungs {
+			ev.listed[h] = true
+		}
+	}
+}
+
+// writeScores writes a line for each link that was judged.
+func (ev *evaluation) writeScores(w io.Writer) error {
+	b := bufio.NewWriter(w)
+	fmt.Fprintln(b, "line\tscore\tlevel\tthreat\tclass")
+	for _, j := range ev.judged {
+		threat := ""
+		if j.threat != 0 {
+			threat = j.threat.String()
+		}
+		fmt.Fprintf(b, "%d\t%.9g\t%s\t%s\t%s\n", j.line, j.score, j.level, threat, j.class)
+	}
+	return b.Flush()
+}
+
+// readTruth reads "line truth source kind", tab-separated, with a header.
+func readTruth(r io.Reader) (map[uint64]bool, error) {
+	truth := make(map[uint64]bool)
+	in := bufio.NewScanner(r)
+	for n := 1; in.Scan(); n++ {
+		fields := strings.Split(in.Text(), "\t")
+		if n == 1 && fields[0] == "line" {
+			continue
+		}
+		line, err := strconv.ParseUint(fields[0], 10, 64)
+		if err != nil || len(fields) < 2 || fields[1] != "good" && fields[1] != "bad" {
+			return nil, fmt.Errorf("line %d: want a line number and good or bad, tab-separated", n)
+		}
+		truth[line] = fields[1] == "bad"
+	}
+	return truth, in.Err()
+}
+
+// score compares what was judged with the truth. Months in which one class is
+// missing are left out and named: they would measure the calendar.
+func (ev *evaluation) score(truth map[uint64]bool) *evalReport {
+	scored := make([]labelled, 0, len(ev.judged))
+	months := make(map[string][2]int)
+	for i := range ev.judged {
+		j := &ev.judged[i]
+		bad, ok := truth[j.line]
+		if !ok || !j.scored {
+			continue
+		}
+		scored = append(scored, labelled{j, bad})
+		m := months[j.month]
+		m[btoi(bad)]++
+		months[j.month] = m
+	}
+	r := &evalReport{Events: ev.events, Asked: len(ev.judged), Subjects: ev.table.Len(), DroppedMonths: []string{}}
+	for month, n := range months {
+		if n[0] == 0 || n[1] == 0 {
+			r.DroppedMonths = append(r.DroppedMonths, month)
+		}
+	}
+	slices.Sort(r.DroppedMonths)
+	scored = slices.DeleteFunc(scored, func(x labelled) bool { return slices.Contains(r.DroppedMonths, x.month) })
+	r.fill(scored)
+	return r
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+type labelled struct {
+	*judged
+	bad bool
+}
+
+func sampleSet(xs []labelled, keep func(labelled) bool) *scoring.Set {
+	var samples []scoring.Sample
+	for _, x := range xs {
+		if keep(x) {
+			samples = append(samples, scoring.Sample{Score: x.score, Bad: x.bad})
+		}
+	}
+	return scoring.New(samples)
+}
+
+// merged walks over several streams in the order of time.
+func merged(streams []iter.Seq2[feed.Event, error]) iter.Seq2[feed.Event, error] {
+	if len(streams) == 1 {
+		return streams[0]
+	}
+	return func(yield func(feed.Event, error) bool) {
+		type head struct {
+			event feed.Event
+			next  func() (feed.Event, error, bool)
+		}
+		var heads []*head
+		for _, s := range streams {
+			next, stop := iter.Pull2(s)
+			defer stop()
+			heads = append(heads, &head{next: next})
+		}
+		advance := func(h *head) (more bool) {
+			for {
+				e, err, ok := h.next()
+				if !ok {
+					return false
+				}
+				if err == nil {
+					h.event = e
+					return true
+				}
+				if !yield(feed.Event{}, err) {
+					return false
+				}
+			}
+		}
+		heads = slices.DeleteFunc(heads, func(h *head) bool { return !advance(h) })
+		for len(heads) > 0 {
+			h := slices.MinFunc(heads, func(a, b *head) int { return a.event.Time.Compare(b.event.Time) })
+			if !yield(h.event, nil) {
+				return
+			}
+			if !advance(h) {
+				heads = slices.DeleteFunc(heads, func(x *head) bool { return x == h })
+			}
+		}
+	}
+}
+
+// runStream judges and learns the events in order. Lines that cannot be read
+// are counted and passed over, as import does.
+func (ev *evaluation) runStream(ctx context.Context, events iter.Seq2[feed.Event, error], progress func()) (malformed int, first, err error) {
+	skip := func(err error) {
+		malformed++
+		first = cmp.Or(first, err)
+	}
+	for e, err := range events {
+		if err != nil {
+			if _, ok := errors.AsType[*feed.LineError](err); !ok {
+				return malformed, first, err
+			}
+			skip(err)
+			continue
+		}
+		if err := ev.step(&e); err != nil {
+			skip(fmt.Errorf("line %d: %w", e.Line, err))
+		}
+		if ev.events%1024 == 0 {
+			progress()
+			if err := ctx.Err(); err != nil {
+				return malformed, first, err
+			}
+		}
+	}
+	return malformed, first, nil
+}
+
+// createWith writes a file through f, and leaves none behind on an error.
+func createWith(name string, f func(io.Writer) error) error {
+	out, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	err = f(out)
+	if closeErr := out.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(name))
+	}
+	return nil
+}

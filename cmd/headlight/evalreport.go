@@ -1,0 +1,184 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"text/tabwriter"
+
+	"headlight.example/internal/scoring"
+	"headlight.example/reputation"
+)
+
+// evalReport is what `headlight eval -truth` prints.
+type evalReport struct {
+	From          string   `json:"from,omitempty"`
+	Events        uint64   `json:"events"`
+	Asked         int      `json:"asked"`
+	DroppedMonths []string `json:"dropped_months"` // months in which one class is missing
+	Subjects      int      `json:"subjects"`
+	Seconds       float64  `json:"seconds"`
+
+	quality
+	Levels map[string]map[string]int `json:"levels"` // level → good, bad
+	// CleanDangerous and CleanSuspicious are the shares of good links flagged so.
+	CleanDangerous  number `json:"clean_dangerous"`
+	CleanSuspicious number `json:"clean_suspicious"`
+	// HousesFlagged counts well-known names and platform roots that were
+	// called suspicious or dangerous.
+	HousesFlagged int                  `json:"houses_flagged"`
+	LogLoss       number               `json:"log_loss"`
+	Brier         number               `json:"brier"`
+	ECE           number               `json:"ece"`
+	Calibration   []scoring.Bin        `json:"calibration"`
+	Strata        map[string]quality   `json:"strata"`
+	Classes       map[string]classPart `json:"classes"`
+	Lists         map[string]listPart  `json:"lists"`
+}
+
+// quality tells bad from good.
+type quality struct {
+	Good int    `json:"good"`
+	Bad  int    `json:"bad"`
+	AUC  number `json:"auc"`
+	TPR  struct {
+		At1   number `json:"1%"`
+		At01  number `json:"0.1%"`
+		At001 number `json:"0.01%"`
+	} `json:"tpr_at_fpr"`
+}
+
+type classPart struct {
+	quality
+	CleanDangerous  number `json:"clean_dangerous"`
+	CleanSuspicious number `json:"clean_suspicious"`
+}
+
+// listPart is an exact list, and the model at the list's own rate of false alarms.
+type listPart struct {
+	TPR  number `json:"tpr"`
+	FPR  number `json:"fpr"`
+	Ours number `json:"ours_at_its_fpr"`
+}
+
+// number is a float that may be undefined, which JSON has no word for but null.
+type number float64
+
+func (n number) MarshalJSON() ([]byte, error) {
+	if math.IsNaN(float64(n)) || math.IsInf(float64(n), 0) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(n))
+}
+
+func (n number) String() string {
+	if math.IsNaN(float64(n)) {
+		return "-"
+	}
+	return fmt.Sprintf("%.3f", float64(n))
+}
+
+func qualityOf(s *scoring.Set) quality {
+	q := quality{Good: s.Good(), Bad: s.Bad(), AUC: number(s.AUC())}
+	q.TPR.At1, q.TPR.At01, q.TPR.At001 = number(math.NaN()), number(math.NaN()), number(math.NaN())
+	if s.Good() > 0 && s.Bad() > 0 {
+		q.TPR.At1 = number(s.At(.01).TPR)
+		q.TPR.At01 = number(s.At(.001).TPR)
+		q.TPR.At001 = number(s.At(.0001).TPR)
+	}
+	return q
+}
+
+func (r *evalReport) fill(xs []labelled) {
+	all := sampleSet(xs, func(labelled) bool { return true })
+	r.quality = qualityOf(all)
+	r.LogLoss, r.Brier = number(all.LogLoss()), number(all.Brier())
+	var ece float64
+	r.Calibration, ece = all.Calibration(15)
+	r.ECE = number(ece)
+	r.Strata = make(map[string]quality)
+	for _, s := range strata {
+		r.Strata[s] = qualityOf(sampleSet(xs, func(x labelled) bool { return x.stratum == s }))
+	}
+	r.Classes = make(map[string]classPart)
+	for _, c := range []string{"own domain", "platform", "CDN", "raw address"} {
+		in := func(x labelled) bool { return x.class == c }
+		r.Classes[c] = classPart{
+			quality:         qualityOf(sampleSet(xs, in)),
+			CleanDangerous:  number(cleanShare(xs, in, reputation.Dangerous)),
+			CleanSuspicious: number(cleanShare(xs, in, reputation.Suspicious)),
+		}
+	}
+	every := func(labelled) bool { return true }
+	r.CleanDangerous = number(cleanShare(xs, every, reputation.Dangerous))
+	r.CleanSuspicious = number(cleanShare(xs, every, reputation.Suspicious))
+	r.Levels = make(map[string]map[string]int)
+	for l := reputation.Safe; l <= reputation.Dangerous; l++ {
+		r.Levels[l.String()] = map[string]int{"good": 0, "bad": 0}
+	}
+	for _, x := range xs {
+		r.Levels[x.level.String()][[...]string{"good", "bad"}[btoi(x.bad)]]++
+		if x.house && x.level >= reputation.Suspicious {
+			r.HousesFlagged++
+		}
+	}
+	r.Lists = make(map[string]listPart)
+	for i, name := range listNames {
+		var bad, good int
+		for _, x := range xs {
+			if x.lists[i] && x.bad {
+				bad++
+			} else if x.lists[i] {
+				good++
+			}
+		}
+		p := listPart{TPR: number(float64(bad) / float64(r.Bad)), FPR: number(float64(good) / float64(r.Good))}
+		p.Ours = number(all.At(float64(p.FPR)).TPR)
+		r.Lists[name] = p
+	}
+}
+
+// cleanShare is the share of good links at a level, exactly.
+func cleanShare(xs []labelled, keep func(labelled) bool, l reputation.Level) float64 {
+	n, of := 0, 0
+	for _, x := range xs {
+		if !x.bad && keep(x) {
+			of++
+			n += btoi(x.level == l)
+		}
+	}
+	return float64(n) / float64(of)
+}
+
+// writeTable prints the report for a person.
+func (r *evalReport) writeTable(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	row := func(name string, q quality) {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%v\t%v\t%v\t%v\t\n", name, q.Good, q.Bad, q.AUC, q.TPR.At1, q.TPR.At01, q.TPR.At001)
+	}
+	fmt.Fprintf(out, "%d events in %.1f s (%.0f/s), %d links asked, %d subjects\n", r.Events, r.Seconds, float64(r.Events)/r.Seconds, r.Asked, r.Subjects)
+	if len(r.DroppedMonths) > 0 {
+		fmt.Fprintf(out, "left out, for one class is missing: %v\n", r.DroppedMonths)
+	}
+	fmt.Fprintln(w, "\nlinks scored\tgood\tbad\tAUC\tTPR@1%\t@0.1%\t@0.01%\t")
+	row("all", r.quality)
+	for _, s := range strata {
+		row(s, r.Strata[s])
+	}
+	for _, c := range []string{"own domain", "platform", "CDN", "raw address"} {
+		row(c, r.Classes[c].quality)
+	}
+	fmt.Fprintln(w, "\nexact list\tTPR\tFPR\tours\t")
+	for _, name := range listNames {
+		l := r.Lists[name]
+		fmt.Fprintf(w, "%s\t%v\t%.5f\t%v\t\n", name, l.TPR, float64(l.FPR), l.Ours)
+	}
+	fmt.Fprintln(w, "\nlevel\tgood\tbad\tshare of good\t")
+	for l := reputation.Dangerous; l >= reputation.Safe; l-- {
+		n := r.Levels[l.String()]
+		fmt.Fprintf(w, "%s\t%d\t%d\t%.5f\t\n", l, n["good"], n["bad"], float64(n["good"])/float64(r.Good))
+	}
+	fmt.Fprintf(w, "\nlog loss\tBrier\tECE\thouses flagged\t\n%v\t%v\t%v\t%d\t\n", r.LogLoss, r.Brier, r.ECE, r.HousesFlagged)
+	return w.Flush()
+}
