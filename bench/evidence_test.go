@@ -17,6 +17,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"headlight.example/evidence"
+	"headlight.example/reputation"
 )
 
 // Learning, durable: how many events a second can be taken in. Run with
@@ -84,6 +85,20 @@ func BenchmarkLearn(b *testing.B) {
 			}
 		})
 		perSecond(b, int(n.Load())*batch)
+	})
+	b.Run("headlight log and table, fsync per 1000", func(b *testing.B) {
+		l, table := openLog(b, b.TempDir()), reputation.NewTable(counterKey)
+		n := 0
+		for ; b.Loop(); n++ {
+			last, err := l.Append(b.Context(), at(n)...)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for i, r := range at(n) {
+				table.Apply(evidence.Entry{Seq: last - batch + 1 + uint64(i), Record: r})
+			}
+		}
+		perSecond(b, n*batch)
 	})
 	for _, sync := range []bool{false, true} {
 		b.Run(fmt.Sprintf("pebble merges, 6 keys an event, batches of 1000, sync=%v", sync), func(b *testing.B) {
