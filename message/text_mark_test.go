@@ -14,9 +14,11 @@ func TestMarks(t *testing.T) {
 		var want uint64
 		for i := range block {
 			if block[i] = byte(r.Uint32()); n%2 == 0 {
-				block[i] = ".:[/;-Z\\\x00\x80\xae\xba\xdb\xffa "[r.IntN(16)]
+				block[i] = ".:[/;-Z\\\x00\x80\xae\xba\xdb\n! "[r.IntN(16)]
 			}
-			if c := block[i]; c == '.' || c == ':' || c == '[' {
+		}
+		for i, c := range block {
+			if (c == '.' || c == ':' || c == '[') && (i+1 == len(block) || block[i+1] > ' ') {
 				want |= 1 << i
 			}
 		}

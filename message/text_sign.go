@@ -54,7 +54,7 @@ func pickSign(s string, i int, m uint64) int {
 				return at
 			}
 		case ':':
-			if next != ' ' && isColonSign(s, at) {
+			if isColonSign(s, at) {
 				return at
 			}
 		default:
