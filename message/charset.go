@@ -108,7 +108,7 @@ func declaredCharset(s string) string {
 	s = s[:min(len(s), 1024)]
 	for _, mark := range []string{"charset", "encoding"} {
 		for at := 0; at < len(s); {
-			i := strings.Index(strings.ToLower(s[at:]), mark)
+			i := indexFold(s[at:], mark)
 			if i < 0 {
 				break
 			}
@@ -129,6 +129,18 @@ func declaredCharset(s string) string {
 		}
 	}
 	return ""
+}
+
+// indexFold finds word, in lower-case ASCII, in s whatever the case of its
+// letters. strings.ToLower would not do: it makes three bytes of one that is no
+// UTF-8, and what is found in its result stands elsewhere in s.
+func indexFold(s, word string) int {
+	for i := 0; i+len(word) <= len(s); i++ {
+		if s[i]|0x20 == word[0] && strings.EqualFold(s[i:i+len(word)], word) {
+			return i
+		}
+	}
+	return -1
 }
 
 // decodeUTF7 reads UTF-7, RFC 2152, which some mail clients still do.

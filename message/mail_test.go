@@ -51,6 +51,28 @@ func TestMail(t *testing.T) {
 	}
 }
 
+// TestMailDeclaredCharset reads HTML whose charset is named by nothing but
+// itself.
+func TestMailDeclaredCharset(t *testing.T) {
+	const anchor = `<a href="http://a.example.com/">` + "\xef\xf0</a>"
+	const shown = `anchor http://a.example.com/ shown "пр"`
+	for _, test := range []struct{ name, html string }{
+		{"a meta element names it", `<meta charset="windows-1251">` + anchor},
+		{"whatever the case", `<META CharSet = Windows-1251>` + anchor},
+		{"an XML declaration names it", `<?xml version="1.0" encoding='windows-1251'?>` + anchor},
+		{"bytes that are no UTF-8 do not move the place where it is named", strings.Repeat("\xa8", 400) + `<meta charset="windows-1251">` + anchor},
+		{"nor do letters whose lower case is shorter", strings.Repeat("\u212a", 200) + `<meta charset="windows-1251">` + anchor},
+		{"what is no declaration does not hide the next", "charset charset=! charset=utf-16 " + `<meta charset=windows-1251>` + anchor},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := linesOf(message.Mail, "Content-Type: text/html\n\n"+test.html)
+			if len(got) != 1 || got[0] != shown {
+				t.Errorf("got %q, want %q", got, shown)
+			}
+		})
+	}
+}
+
 // mixed writes a multipart of n empty parts, the last of which holds text.
 func mixed(n int, text string) string {
 	return "Content-Type: multipart/mixed; boundary=b\n\n" + strings.Repeat("--b\n\n", n) + text + "\n--b--\n"
