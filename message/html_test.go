@@ -155,6 +155,8 @@ func TestHTML(t *testing.T) {
 		{"XHTML-IM", `<body xmlns="http://www.w3.org/1999/xhtml"><p>see <a href='http://a.example.com/'>this</a><br/></p></body>`,
 			[]string{`anchor http://a.example.com/ shown "this"`}},
 		{"a byte order mark", "\ufeff<a href=http://a.example.com/>1", []string{`anchor http://a.example.com/ shown "1"`}},
+		{"what mark-up inside of text shows has no white space around it", "<![CDATA[[ here\n|http://a.example.com/]]>",
+			[]string{`anchor http://a.example.com/ shown "here"`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := linesOf(message.HTML, test.html)

@@ -2,6 +2,7 @@ package message_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -42,6 +43,8 @@ func FuzzText(f *testing.F) {
 				t.Fatalf("%q has marks %b and link %q", f.Raw, f.Marks, f.Link)
 			case len(f.Shown) > message.MaxShown:
 				t.Fatalf("%q shows %d bytes", f.Raw, len(f.Shown))
+			case strings.Trim(f.Shown, " \t\r\n") != f.Shown:
+				t.Fatalf("%q shows %q", f.Raw, f.Shown)
 			case f.Marks&message.Mismatch != 0 && f.Shown == "":
 				t.Fatalf("%q mismatches what is not shown", f.Raw)
 			}

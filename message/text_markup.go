@@ -51,12 +51,13 @@ func (t *textScan) markup(f *Found, start, end int) {
 }
 
 // shown notes what the reader sees in place of the link; nothing if it is "".
+// White space around it is not seen.
 func (t *textScan) shown(f *Found, text string) {
 	if text == "" {
 		return
 	}
 	f.Where = Anchor
-	if text == f.Raw {
+	if text = strings.TrimSpace(text); text == f.Raw {
 		return
 	}
 	f.Shown = text

@@ -250,6 +250,9 @@ var markupTests = []textTest{
 	{"[docs](example.com/docs)", []string{`example.com/docs +schemeless anchor shown "docs"`}},
 	{"[a.github.io](https://b.github.io/) [http://example.com/](http://example.com/)", []string{
 		"a.github.io +schemeless", `https://b.github.io/ +mismatch anchor shown "a.github.io"`, "http://example.com/", "http://example.com/ anchor"}},
+	{"[ here\n](http://example.com/a) <http://example.com/b| there > [ ](http://example.com/c) [\u00a0http://example.com/d ](http://example.com/d)", []string{
+		`http://example.com/a anchor shown "here"`, `http://example.com/b anchor shown "there"`, "http://example.com/c anchor",
+		"http://example.com/d", "http://example.com/d anchor"}},
 	{"see](http://example.com/a) ](http://example.com/b)", []string{"http://example.com/a anchor", "http://example.com/b anchor"}},
 }
 
