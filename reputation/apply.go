@@ -207,22 +207,22 @@ func (t *Table) absolveAbove(tenant *entry, days [nClasses]uint16, lad *ladder) 
 }
 
 // praise counts a good unit, once a child and day.
-func (t *Table) praise(child uint64, lad *ladder, d uint16, tenths uint32) {
+func (t *Table) praise(child uint64, lad *ladder, d uint16, w weight) {
 	e, at := t.open(child)
 	e.child = true
 	e.advance(d)
 	if e.markGood(d) {
 		t.put(child, at, &e)
-		t.credit(child, lad, d, tenths)
+		t.credit(child, lad, d, w)
 	}
 }
 
 // credit adds a good unit that is already marked in the child.
-func (t *Table) credit(child uint64, lad *ladder, d uint16, tenths uint32) {
+func (t *Table) credit(child uint64, lad *ladder, d uint16, w weight) {
 	e, at := t.open(child)
 	e.child = true
 	e.advance(d)
-	e.addGood(d, tenths)
+	e.addGood(d, w)
 	t.put(child, at, &e)
 	for _, i := range own {
 		if lad[i] == 0 {
@@ -235,12 +235,12 @@ func (t *Table) credit(child uint64, lad *ladder, d uint16, tenths uint32) {
 				if lad[j] != 0 {
 					a, at := t.open(lad[j])
 					a.advance(d)
-					a.addGood(d, min(tenths, wholeUnit))
+					a.addGood(d, min(w, wholeUnit))
 					t.put(lad[j], at, &a)
 				}
 			}
 		}
-		r.addGood(d, tenths)
+		r.addGood(d, w)
 		t.put(lad[i], at, &r)
 	}
 }

@@ -29,6 +29,9 @@ import (
 // landmark is a shift, and sums of units within the 16 days before the newest
 // are exact: any order of the same events gives the same bits. What is older
 // loses its last bits to rounding, a 32nd of a unit at most for each halving.
+// T is rounded by half a 32nd at most, whatever the unit weighs: that is below
+// 1.6 % of a whole unit, but up to 15 % of a tainted one, which has a tenth of
+// the weight and so a T of 3 to 6.
 // A landmark of its own for each entry means that nothing global is ever
 // shifted, and that an event with a wild date hurts only what it speaks of.
 //
@@ -56,7 +59,7 @@ const (
 )
 
 const (
-	scale      = 32 // a unit at its landmark; rounding of a unit is below 1.5 %
+	scale      = 32 // a unit at its landmark
 	fastDays   = 7
 	slowDays   = 180
 	windowDays = 16 // days in a mask
@@ -86,16 +89,18 @@ const (
 )
 
 var (
-	fastUnit = unitTable(fastDays) // T of the page above
-	slowUnit = unitTable(slowDays)
+	fastUnit = unitTables(fastDays) // T of the page above, by weight
+	slowUnit = unitTables(slowDays)
 	fastPow  = decayTable(fastDays)
 	slowPow  = decayTable(slowDays)
 )
 
-func unitTable(h int) []uint32 {
-	t := make([]uint32, h)
-	for r := range t {
-		t[r] = uint32(math.Round(scale * math.Exp2(float64(r)/float64(h))))
+func unitTables(h int) (t [nWeights][]uint32) {
+	for w, units := range [nWeights]float64{taintedUnit: .1, wholeUnit: 1, reviewUnit: 3} {
+		t[w] = make([]uint32, h)
+		for r := range h {
+			t[w][r] = uint32(math.Round(units * scale * math.Exp2(float64(r)/float64(h))))
+		}
 	}
 	return t
 }
@@ -307,27 +312,25 @@ func (e *entry) markGood(d uint16) (unit bool) {
 // classes, only if fresh.
 func (e *entry) addBad(c int, d uint16, fresh bool) {
 	if fresh {
-		e.addFast(&e.fastBad, unit(fastUnit, d, landmark(e.day, fastDays)))
+		e.addFast(&e.fastBad, unit(fastUnit[wholeUnit], d, landmark(e.day, fastDays)))
 	}
-	e.addSlow(c, unit(slowUnit, d, landmark(e.day, slowDays)))
+	e.addSlow(c, unit(slowUnit[wholeUnit], d, landmark(e.day, slowDays)))
 }
 
-// Weights of good units, in tenths.
+// weight is what a good unit weighs; a bad one is always whole.
+type weight uint8
+
 const (
-	taintedUnit = 1  // a sighting on a host that was bad of late (reference §8)
-	wholeUnit   = 10 // a sighting, or a feed's word
-	reviewUnit  = 30 // an operator's word counts three (reference §4.2)
+	taintedUnit weight = iota // a tenth: a sighting on a host that was bad of late (reference §8)
+	wholeUnit                 // one: a sighting, or a feed's word
+	reviewUnit                // three: an operator's word (reference §4.2)
+	nWeights
 )
 
 // addGood adds a good unit of day d.
-func (e *entry) addGood(d uint16, tenths uint32) {
-	e.addFast(&e.fastGood, goodUnit(fastUnit, d, landmark(e.day, fastDays), tenths))
-	e.addSlow(goodClass, goodUnit(slowUnit, d, landmark(e.day, slowDays), tenths))
-}
-
-func goodUnit(table []uint32, d uint16, q int, tenths uint32) uint32 {
-	h := len(table)
-	return shift((table[int(d)%h]*tenths+5)/10, int(d)/h-q)
+func (e *entry) addGood(d uint16, w weight) {
+	e.addFast(&e.fastGood, unit(fastUnit[w], d, landmark(e.day, fastDays)))
+	e.addSlow(goodClass, unit(slowUnit[w], d, landmark(e.day, slowDays)))
 }
 
 func (e *entry) addFast(sum *uint32, x uint32) {

@@ -86,12 +86,12 @@ func (t *Table) mature(now int64) {
 		if host == 0 {
 			host = s.lad[rungTenant]
 		}
-		tenths := uint32(wholeUnit)
+		w := wholeUnit
 		if e, ok := t.get(host); ok {
 			if fast, _ := e.at(dayOf(now)); fast.bad > taint {
-				tenths = taintedUnit
+				w = taintedUnit
 			}
 		}
-		t.credit(s.lad[rungURL], &s.lad, dayOf(s.at), tenths)
+		t.credit(s.lad[rungURL], &s.lad, dayOf(s.at), w)
 	}
 }
