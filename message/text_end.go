@@ -33,6 +33,13 @@ func (t *textScan) pathEnd(start, i int) int {
 	if before == '*' || before == '_' || before == '~' {
 		emphasis = before
 	}
+	for i < limit && textClass[s[i]]&inPath != 0 && s[i] != emphasis {
+		i++
+	}
+	if i < limit && textClass[s[i]]&endsText != 0 || i == len(s) && i < start+maxLink { // most links
+		t.steps += i - from
+		return from + len(trimSentence(s[from:i]))
+	}
 	var open, at [3]int // by bracket: how many are open, and where the first stands
 scan:
 	for {

@@ -74,6 +74,9 @@ var textSchemes = [...]struct {
 // bracket of a "[:]" or "[://]" in between. plain is false if it is written so
 // that nothing links it: hxxp, hXXps, h**p, fxp, http[s].
 func schemeBefore(s string, i int) (scheme string, start int, plain bool) {
+	if n := len("https"); i >= n && s[i-n:i] == "https" { // most of them
+		return "https", i - n, true
+	}
 	plain = true
 	if i > 0 && textClass[s[i-1]]&opensBracket != 0 {
 		plain = false
