@@ -40,6 +40,7 @@ func crashes(t *testing.T) int {
 // acknowledged is in the log after the restart, the log verifies, and the
 // replay gives the restored table bit for bit.
 func TestKilledWhileLearning(t *testing.T) {
+	t.Parallel()
 	n := crashes(t)
 	c := newCrasher(t)
 	all := 0

@@ -138,7 +138,19 @@ func (p *place) openStarter(ctx context.Context, e *env, cfg *Config) (*session,
 	} else {
 		e.verbosef("no data directory %s yet: answering from the starter knowledge alone", printable(cfg.Data))
 	}
-	dir, err := os.MkdirTemp("", "headlight-*")
+	// Nothing of it must survive, so it is best in memory: a busy disk takes
+	// seconds for the syncs of a new log.
+	s, err := p.openPassing(ctx, e, cfg, "/dev/shm")
+	if err != nil && ctx.Err() == nil {
+		s, err = p.openPassing(ctx, e, cfg, "")
+	}
+	return s, err
+}
+
+// openPassing opens a service in a new directory below parent ("": that for
+// temporary files), which goes with the session.
+func (p *place) openPassing(ctx context.Context, e *env, cfg *Config, parent string) (*session, error) {
+	dir, err := os.MkdirTemp(parent, "headlight-*")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the while: %w", err)
 	}

@@ -86,6 +86,7 @@ func TestSpellingsAreFound(t *testing.T) {
 // and no metric holds it. Records are compressed on disk, so they are looked at
 // through an export as well as raw.
 func TestTextIsForgotten(t *testing.T) {
+	t.Parallel()
 	s := newPrivacyServer(t)
 	door := s.askEverything(t)
 	metrics := s.ask(t, http.MethodGet, "/metrics", "")
@@ -121,6 +122,7 @@ func TestTextIsForgotten(t *testing.T) {
 
 // The control: what somebody reports is kept, and the test finds it.
 func TestReportedURLIsKept(t *testing.T) {
+	t.Parallel()
 	s := newPrivacyServer(t)
 	s.ask(t, http.MethodPost, "/v1/reports", `{"url":"http://door.example/`+marked(0)+`","assertion":"phishing"}`)
 	s.stop(t)

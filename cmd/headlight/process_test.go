@@ -30,6 +30,7 @@ func headlightCommand(t *testing.T, dir string, args ...string) *exec.Cmd {
 // An import that is interrupted ends at once, even if its input says nothing
 // more, keeps what is durable, and says how much that is.
 func TestImportIsInterrupted(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cmd := headlightCommand(t, dir, "import", "-v", "-format", "openphish", "-")
 	stdin, err := cmd.StdinPipe()
@@ -71,6 +72,7 @@ func TestImportIsInterrupted(t *testing.T) {
 
 // systemd is told when the service is ready, reloads, and stops.
 func TestSystemdIsTold(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
 	if err != nil {
@@ -113,6 +115,7 @@ func TestSystemdIsTold(t *testing.T) {
 
 // A log that a newer Headlight wrote is left alone, with a word on what to do.
 func TestLogOfANewerVersion(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if out, err := headlightCommand(t, dir, "report", "-as", "spam", "http://a.example/").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
