@@ -191,7 +191,7 @@ func (t *Table) absolveAbove(tenant *entry, days [nClasses]uint16, lad *ladder) 
 			continue
 		}
 		r, at := t.open(lad[i])
-		back := entry{day: r.day}
+		back := entry{day: tenant.day} // exact for those days; rounded once, when taken from r
 		var any uint16
 		for c := range days {
 			for age := range uint16(windowDays) {
