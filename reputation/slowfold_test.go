@@ -28,18 +28,27 @@ type slowFold struct {
 	popular  map[string][]slowRank
 	waiting  []slowSighting
 	clock    time.Time
+	oldest   map[slowSum]int   // the oldest day counted in a sum
+	lost     map[slowSum][]int // see round
+}
+
+// slowSum is one of the sums of a rung.
+type slowSum struct {
+	rung string
+	half float64
+	good bool
 }
 
 // slowChild is a URL, or a list's word on a name or path, which counts in rungs.
 type slowChild struct {
+	name   string // as a rung of its own
 	url    bool
 	rungs  []string // path, host, tenant
 	tenant string
 	newest int
 	bad    map[slowUnit]bool // counted; true if in the fast memory too, which knows no classes
 	good   map[int]bool      // days marked
-	praise []int             // days counted whole
-	tenth  []int             // days counted a tenth
+	praise []slowPraise
 	groups map[string]bool
 }
 
@@ -61,7 +70,11 @@ type slowCount struct {
 	fresh bool
 }
 
-type slowPraise struct{ day, tenths int }
+// slowPraise is a good unit: 1 or, if tainted, .1, give or take slack.
+type slowPraise struct {
+	day          int
+	units, slack float64
+}
 
 type slowRank struct {
 	step float64
@@ -84,7 +97,8 @@ type slowSighting struct {
 
 func newSlowFold() *slowFold {
 	return &slowFold{children: map[string]*slowChild{}, tenants: map[string]*slowTenant{},
-		groups: map[string]map[string]bool{}, popular: map[string][]slowRank{}}
+		groups: map[string]map[string]bool{}, popular: map[string][]slowRank{},
+		oldest: map[slowSum]int{}, lost: map[slowSum][]int{}}
 }
 
 func slowDay(t time.Time) int { return int(t.Unix() / 86400) }
@@ -130,7 +144,7 @@ func (f *slowFold) child(s evidence.Subject) *slowChild {
 	}
 	c := f.children[name]
 	if c == nil {
-		c = &slowChild{url: s.Kind == evidence.URL, rungs: inside, tenant: tenant,
+		c = &slowChild{name: "url " + name, url: s.Kind == evidence.URL, rungs: inside, tenant: tenant,
 			bad: map[slowUnit]bool{}, good: map[int]bool{}, groups: map[string]bool{}}
 		f.children[name] = c
 	}
@@ -188,9 +202,9 @@ func (f *slowFold) apply(r evidence.Record) {
 		if r.Assertion == evidence.Benign {
 			c.newest = max(c.newest, d)
 			old := c.newest-d >= 16
-			if !old && !c.good[d] || old && len(c.praise)+len(c.tenth) == 0 {
+			if !old && !c.good[d] || old && len(c.praise) == 0 {
 				c.good[d] = !old
-				f.credit(c, d, 10)
+				f.credit(c, slowPraise{d, 1, 0})
 			}
 		}
 	}
@@ -205,7 +219,11 @@ func (f *slowFold) condemn(c *slowChild, u slowUnit, group string) {
 	}
 	t.newest = max(t.newest, u.day)
 	if unit && len(c.bad) == 0 {
-		c.praise, c.tenth = nil, nil
+		if len(c.praise) > 0 {
+			first := slices.MinFunc(c.praise, func(a, b slowPraise) int { return a.day - b.day })
+			f.round(first.day, true, c.rungs...)
+		}
+		c.praise = nil
 	}
 	c.groups[group] = true
 	for _, rung := range append(append([]string{}, c.rungs...), t.above...) {
@@ -218,8 +236,11 @@ func (f *slowFold) condemn(c *slowChild, u slowUnit, group string) {
 		if unit, fresh := newUnit(t.bad, t.newest, u, f.of(c.tenant)...); unit {
 			t.bad[u] = true
 			t.counted = append(t.counted, slowCount{u, fresh})
+			f.round(u.day, false, t.above...)
 		}
 		c.bad[u] = fresh
+		f.round(u.day, false, c.rungs...)
+		f.round(u.day, false, c.name)
 	}
 }
 
@@ -231,16 +252,29 @@ func (f *slowFold) retract(c *slowChild, group string) {
 	if len(c.groups) > 0 || len(c.bad) == 0 {
 		return
 	}
+	first := math.MaxInt
+	for u := range c.bad {
+		first = min(first, u.day)
+	}
+	f.round(first, false, c.rungs...)
 	c.bad = map[slowUnit]bool{}
+	f.clear(c.name)
 	for _, rung := range c.rungs {
 		if slow, _ := f.count(rung, 180, slowDay(f.clock)); slow == 0 {
 			f.groups[rung] = nil
+			f.clear(rung)
 			if rung == c.tenant {
 				t := f.tenants[c.tenant]
 				t.bad = map[slowUnit]bool{}
+				first := math.MaxInt
 				t.counted = slices.DeleteFunc(t.counted, func(u slowCount) bool {
-					return t.newest-u.day < 16 // older ones are not known any more
+					if t.newest-u.day >= 16 {
+						return false // not known any more
+					}
+					first = min(first, u.day)
+					return true
 				})
+				f.round(first, false, t.above...)
 			}
 		}
 	}
@@ -272,67 +306,131 @@ func (f *slowFold) mature() {
 				host = rung
 			}
 		}
-		tenths := 10
-		if bad, _ := f.count(host, 7, slowDay(f.clock)); bad > .3 {
-			tenths = 1
+		p := slowPraise{slowDay(s.at), 1, 0}
+		today := slowDay(f.clock)
+		bad, _ := f.count(host, 7, today)
+		switch off, _ := f.rounding(host, 7, today); {
+		case math.Abs(bad-.3) <= off:
+			p.units, p.slack = .55, .45 // tainted or not, by rounding
+		case bad > .3:
+			p.units = .1
 		}
-		f.credit(c, slowDay(s.at), tenths)
+		f.credit(c, p)
 	}
 }
 
-func (f *slowFold) credit(c *slowChild, d, tenths int) {
-	t := f.tenants[c.tenant]
+func (f *slowFold) credit(c *slowChild, p slowPraise) {
+	t, d := f.tenants[c.tenant], p.day
 	c.newest, t.newest = max(c.newest, d), max(t.newest, d)
 	_, before := f.count(c.tenant, 180, d)
-	if tenths == 10 {
-		c.praise = append(c.praise, d)
-	} else {
-		c.tenth = append(c.tenth, d)
-	}
+	c.praise = append(c.praise, p)
+	f.round(d, true, c.rungs...)
+	f.round(d, true, c.name)
 	if late := t.newest-d >= 16; !late && !t.good[d] || late && before == 0 {
 		t.good[d] = !late
-		t.praise = append(t.praise, slowPraise{d, tenths})
+		t.praise = append(t.praise, p)
+		f.round(d, true, t.above...)
 	}
 }
 
-// count gives the units of a rung as of a day, with a half-life in days.
-func (f *slowFold) count(rung string, half float64, today int) (bad, good float64) {
-	weigh := func(d int) float64 { return math.Exp2(-float64(today-d) / half) }
-	for name, c := range f.children {
-		inside := "url "+name == rung
-		for _, r := range c.rungs {
-			inside = inside || r == rung
-		}
-		if !inside {
+// units goes through the units of a rung: their days, weights and slack.
+func (f *slowFold) units(rung string, half float64, yield func(p slowPraise, good bool)) {
+	for _, c := range f.children {
+		if c.name != rung && !slices.Contains(c.rungs, rung) {
 			continue
 		}
 		for u, fresh := range c.bad {
 			if half == 180 || fresh {
-				bad += weigh(u.day)
+				yield(slowPraise{u.day, 1, 0}, false)
 			}
 		}
-		for _, d := range c.praise {
-			good += weigh(d)
-		}
-		for _, d := range c.tenth {
-			good += weigh(d) / 10
+		for _, p := range c.praise {
+			yield(p, true)
 		}
 	}
 	for _, t := range f.tenants {
-		for _, r := range t.above {
-			if r == rung {
-				for _, u := range t.counted {
-					if half == 180 || u.fresh {
-						bad += weigh(u.day)
-					}
-				}
-				for _, p := range t.praise {
-					good += weigh(p.day) * float64(p.tenths) / 10
-				}
+		if !slices.Contains(t.above, rung) {
+			continue
+		}
+		for _, u := range t.counted {
+			if half == 180 || u.fresh {
+				yield(slowPraise{u.day, 1, 0}, false)
+			}
+		}
+		for _, p := range t.praise {
+			yield(p, true)
+		}
+	}
+}
+
+// decayed is what a unit of a day weighs as of today.
+func decayed(d, today int, half float64) float64 { return math.Exp2(-float64(today-d) / half) }
+
+// count gives the units of a rung as of a day, with a half-life in days.
+func (f *slowFold) count(rung string, half float64, today int) (bad, good float64) {
+	f.units(rung, half, func(p slowPraise, isGood bool) {
+		if w := p.units * decayed(p.day, today, half); isGood {
+			good += w
+		} else {
+			bad += w
+		}
+	})
+	return bad, good
+}
+
+// lossDay is the day of which sums may have lost what is less than a 32nd of a
+// unit: the last multiple of the half-life that is 15 days old or more.
+func (f *slowFold) lossDay(half float64) int {
+	return (slowDay(f.clock) - 15) / int(half) * int(half)
+}
+
+// round notes where the table may round when a unit of day d is counted in a
+// rung or taken back from it. It does so for units from before lossDay only, and
+// loses less than a 32nd of a unit of that day.
+func (f *slowFold) round(d int, good bool, rungs ...string) {
+	for _, rung := range rungs {
+		for _, half := range []float64{7, 180} {
+			sum := slowSum{rung, half, good}
+			if old, ok := f.oldest[sum]; !ok || d < old {
+				f.oldest[sum] = d
+			}
+			if day := f.lossDay(half); d < day {
+				f.lost[sum] = append(f.lost[sum], day)
 			}
 		}
 	}
-	return bad, good
+}
+
+// clear forgets what bad sums have lost: they are empty.
+func (f *slowFold) clear(rung string) {
+	for _, half := range []float64{7, 180} {
+		delete(f.oldest, slowSum{rung, half, false})
+		delete(f.lost, slowSum{rung, half, false})
+	}
+}
+
+// rounding is how far the table's sums may be from count, as entry.go has it:
+// each unit is rounded once, by half a 32nd of a unit of the day when its
+// half-life began; all halvings of a sum together lose less than a 32nd of a
+// unit of the last one's day; and so does each that was counted or taken back
+// after that.
+func (f *slowFold) rounding(rung string, half float64, today int) (bad, good float64) {
+	off := map[bool]float64{}
+	f.units(rung, half, func(p slowPraise, isGood bool) {
+		began := p.day / int(half) * int(half)
+		off[isGood] += p.slack*decayed(p.day, today, half) + decayed(began, today, half)/64
+	})
+	for _, isGood := range []bool{false, true} {
+		sum := slowSum{rung, half, isGood}
+		day := f.lossDay(half)
+		if old, ok := f.oldest[sum]; ok && old < day {
+			off[isGood] += decayed(day, today, half) / 32
+		}
+		for _, day := range f.lost[sum] {
+			off[isGood] += decayed(day, today, half) / 32
+		}
+	}
+	return off[false], off[true]
 }
 
 // urls counts the distinct children of a rung that are bad.
@@ -353,8 +451,9 @@ func odds(p float64) float64 {
 	return math.Log(p / (1 - p))
 }
 
-// score is the chain of the reference, model A, with the caps.
-func (f *slowFold) score(l link.Link, p *reputation.Policy, today int) float64 {
+// score is the chain of the reference, model A, with the caps. With a sign of 1
+// or −1 it is the most or the least that rounding can make of it.
+func (f *slowFold) score(l link.Link, p *reputation.Policy, today int, sign float64) float64 {
 	inside, above, tenant := slowLink(l)
 	fast, slow, z := p.Prior, p.Prior, odds(p.Prior)
 	rungs := append(append([]string{}, above...), append(inside, "url "+l.URL())...)
@@ -364,6 +463,10 @@ func (f *slowFold) score(l link.Link, p *reputation.Policy, today int) float64 {
 		}
 		fb, fg := f.count(rung, 7, today)
 		sb, sg := f.count(rung, 180, today)
+		offB, offG := f.rounding(rung, 7, today)
+		fb, fg = max(fb+sign*offB, 0), max(fg-sign*offG, 0)
+		offB, offG = f.rounding(rung, 180, today)
+		sb, sg = max(sb+sign*offB, 0), max(sg-sign*offG, 0)
 		if rung == tenant && l.Platform() == link.None {
 			fg += 20 * f.rank(tenant, today)
 			sg += 20 * f.rank(tenant, today)
@@ -471,29 +574,29 @@ func checkFold(t *testing.T, seed uint64, n, days int) {
 	}
 	now := twin.clock.Add(time.Duration(r.IntN(10)) * day)
 	today := slowDay(now)
-	near := func(what string, got, want float64) {
+	near := func(what string, got, want, off float64) {
 		t.Helper()
-		if math.Abs(got-want) > .03*want+.04 {
-			t.Errorf("seed %d: %s: got %.3f, want %.3f", seed, what, got, want)
+		if math.Abs(got-want) > off+1e-9 {
+			t.Errorf("seed %d: %s: got %.4f, want %.4f ± %.4f", seed, what, got, want, off)
 		}
 	}
 	for _, u := range castURLs {
 		l, _ := link.Parse("http://" + u)
 		for _, rung := range table.Explain(l, p, now) {
 			name := rung.Subject.Kind.String() + " " + rung.Subject.Key
+			near(name+" popularity", rung.Popularity, twin.rank(name, today), 0)
+			popular := 0.
+			if l.Platform() == link.None {
+				popular = 20 * rung.Popularity
+			}
 			bad, good := twin.count(name, 7, today)
-			near(name+" popularity", rung.Popularity, twin.rank(name, today))
-			if l.Platform() == link.None {
-				good += 20 * rung.Popularity
-			}
-			near(name+" fast bad", rung.Fast.Bad, bad)
-			near(name+" fast good", rung.Fast.Good, good)
+			offBad, offGood := twin.rounding(name, 7, today)
+			near(name+" fast bad", rung.Fast.Bad, bad, offBad)
+			near(name+" fast good", rung.Fast.Good, good+popular, offGood)
 			bad, good = twin.count(name, 180, today)
-			if l.Platform() == link.None {
-				good += 20 * rung.Popularity
-			}
-			near(name+" slow bad", rung.Slow.Bad, bad)
-			near(name+" slow good", rung.Slow.Good, good)
+			offBad, offGood = twin.rounding(name, 180, today)
+			near(name+" slow bad", rung.Slow.Bad, bad, offBad)
+			near(name+" slow good", rung.Slow.Good, good+popular, offGood)
 			if kind := rung.Subject.Kind; kind == evidence.Tenant || kind == evidence.Path {
 				if want := twin.urls(name); rung.URLs != want {
 					t.Errorf("seed %d: %s: %d URLs, want %d", seed, name, rung.URLs, want)
@@ -519,7 +622,8 @@ func checkFold(t *testing.T, seed uint64, n, days int) {
 func checkVerdict(t *testing.T, seed uint64, table *reputation.Table, twin *slowFold, l link.Link, p *reputation.Policy, now time.Time) {
 	t.Helper()
 	v := table.Judge(l, p, now)
-	want := twin.score(l, p, slowDay(now))
+	today := slowDay(now)
+	least, most := twin.score(l, p, today, -1), twin.score(l, p, today, 1)
 	limits := p.Thresholds[reputation.ClassOf(l)]
 	c := twin.children[l.URL()]
 	listed := c != nil && len(c.groups) > 0 && len(c.bad) > 0 && !l.PlatformRoot()
@@ -541,14 +645,14 @@ func checkVerdict(t *testing.T, seed uint64, table *reputation.Table, twin *slow
 		}
 		return
 	}
-	if math.Abs(odds(v.Score)-odds(want)) > .15 {
-		t.Errorf("seed %d: %v has score %.4f, want %.4f: %+v", seed, l, v.Score, want, v.Reasons())
+	if z := odds(v.Score); z < odds(least)-1e-9 || z > odds(most)+1e-9 {
+		t.Errorf("seed %d: %v has score %.4f, want %.4f to %.4f: %+v", seed, l, v.Score, least, most, v.Reasons())
 	}
-	if want > limits.Suspicious+.05 && v.Level < reputation.Suspicious && !l.PlatformRoot() {
-		t.Errorf("seed %d: %v is %v at %.3f", seed, l, v.Level, want)
+	if least > limits.Suspicious && v.Level < reputation.Suspicious && !l.PlatformRoot() {
+		t.Errorf("seed %d: %v is %v at %.3f", seed, l, v.Level, least)
 	}
-	if (want < limits.Suspicious-.05 || l.PlatformRoot()) && v.Level > reputation.Unknown {
-		t.Errorf("seed %d: %v is %v at %.3f", seed, l, v.Level, want)
+	if (most < limits.Suspicious || l.PlatformRoot()) && v.Level > reputation.Unknown {
+		t.Errorf("seed %d: %v is %v at %.3f", seed, l, v.Level, most)
 	}
 	if _, _, tenant := slowLink(l); v.Level == reputation.Dangerous && len(twin.groups[tenant]) < 2 {
 		t.Errorf("seed %d: %v is dangerous by the word of %v", seed, l, twin.groups[tenant])
