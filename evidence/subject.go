@@ -9,9 +9,9 @@ import (
 )
 
 // maxHost bounds a host in a key. RFC 1035 §2.3.4 gives names 255 octets on
-// the wire, so 253 characters; URLs carry hosts that DNS would refuse, and
-// what a report names must fit.
-const maxHost = 255
+// the wire, but URLs carry hosts that DNS would refuse, and what a report names
+// must fit: this is the bound of package link.
+const maxHost = 1024
 
 // Validate checks that the key is in the canonical form of its kind, as far as
 // syntax shows. It does not look names up, not even in the public suffix list.
@@ -128,6 +128,8 @@ func validateHost(host string) error {
 	}
 	for i := range len(host) {
 		switch c := host[i]; {
+		case c >= 'A' && c <= 'F' && (i > 0 && host[i-1] == '%' || i > 1 && host[i-2] == '%'):
+			// Safe Browsing escapes bytes in hosts too, as %7F.
 		case c >= 'A' && c <= 'Z':
 			return fmt.Errorf("host %q is not in lower case", clip(host))
 		case c == '/', c == '?', c == '#', c == '@', c == '\\', c == '[', c == ']', c == ':':
