@@ -14,7 +14,6 @@ type request struct {
 	chunks  []chunk
 	records int
 	bytes   int
-	taken   bool         // by the committer; guarded by DiskLog.mu
 	done    chan outcome // has one place
 }
 

@@ -1,8 +1,6 @@
 package message
 
 import (
-	"iter"
-
 	"headlight.example/link"
 )
 
@@ -10,11 +8,6 @@ import (
 // link.Parse keeps. Of a longer one the beginning is yielded, which names the
 // host, and the rest reported as unscanned.
 const maxLink = 8 * link.MaxLen
-
-// textLinks finds the links of a plain text.
-func textLinks(s string) iter.Seq2[Found, error] {
-	return func(yield func(Found, error) bool) { eachTextLink(s, yield) }
-}
 
 // eachTextLink calls yield with each link of a plain text, as many as one
 // message may have, until it returns false.

@@ -42,11 +42,6 @@ func at(v any, path ...string) any {
 	return v
 }
 
-func schema(name string) map[string]any {
-	m, _ := at(description(), "components", "schemas", name).(map[string]any)
-	return m
-}
-
 func resolve(v any) (schema map[string]any, name string) {
 	m, _ := v.(map[string]any)
 	ref, ok := m["$ref"].(string)
