@@ -11,6 +11,6 @@ for stream in "$data"/streams/*.jsonl.gz; do
 	name=$(basename "$stream" .jsonl.gz)
 	echo "== $name"
 	from=()
-	case $name in dns*) from=(-from 2022-01-01T00:00:00Z) ;; esac
+	case $name in dns*) from=(-from 2022-01-01) ;; esac
 	bin/headlight eval -table "${from[@]}" -truth "$data/streams/$name.truth.tsv.gz" "$stream"
 done

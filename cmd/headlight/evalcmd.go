@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -37,7 +38,7 @@ one class is missing are left out. On a terminal this is a table, else JSON.`,
 		},
 		prepare: func(f *flags) action {
 			var o evalOptions
-			f.TextVar(&o.from, "from", time.Time{}, "score what is asked from this `time` on, as 2022-01-01T00:00:00Z")
+			f.Func("from", "score what is asked from this `time` on, as 2022-01-01 or 2022-01-01T08:00:00Z", o.setFrom)
 			f.StringVar(&o.truth, "truth", "", "`file` of lines \"line truth\", truth being good or bad; tab-separated, plain or packed")
 			f.StringVar(&o.scores, "scores", "", "write line, score, level, threat and class of each judgement to this `file`")
 			f.BoolVar(&o.table, "table", false, "print a table even if this is no terminal")
@@ -51,6 +52,16 @@ type evalOptions struct {
 	from          time.Time
 	truth, scores string
 	table, json   bool
+}
+
+// setFrom reads a day or a moment; a day begins in UTC.
+func (o *evalOptions) setFrom(s string) (err error) {
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if o.from, err = time.Parse(layout, s); err == nil {
+			return nil
+		}
+	}
+	return errors.New("want a day such as 2022-01-01, or a time such as 2022-01-01T08:00:00Z")
 }
 
 func (o *evalOptions) run(ctx context.Context, e *env, names []string) error {
@@ -125,7 +136,7 @@ func (ev *evaluation) runFiles(ctx context.Context, e *env, names []string) erro
 	malformed, first, err := ev.runStream(ctx, merged(streams), func() { p.set(read.Load(), int64(ev.events)) })
 	p.end()
 	if malformed > 0 {
-		e.notef("passed over %d malformed lines; the first: %v", malformed, first)
+		e.notef("malformed lines passed over: %d; the first: %v", malformed, first)
 	}
 	return err
 }

@@ -54,7 +54,11 @@ func (s *importSummary) String() string {
 	if s.New != nil {
 		text += fmt.Sprintf(", %s new subjects", thousands(*s.New))
 	}
-	text += fmt.Sprintf(", %s malformed lines", thousands(s.Malformed))
+	if s.Malformed == 1 {
+		text += ", 1 malformed line"
+	} else {
+		text += fmt.Sprintf(", %s malformed lines", thousands(s.Malformed))
+	}
 	text += fmt.Sprintf(", %.1f s", s.Seconds)
 	if s.Seconds > 0.05 {
 		text += fmt.Sprintf(" (%s/s)", thousands(int64(float64(s.Records)/s.Seconds)))
