@@ -47,7 +47,7 @@ type nameEntry struct {
 type nameTable struct {
 	slots    []uint32
 	entries  []nameEntry // entries[0] is not used: a slot of 0 is empty
-	paths    [][]pathRule
+	paths    []pathRules
 	wrappers [][]wrapperRule
 }
 
@@ -129,7 +129,7 @@ func buildNames() *nameTable {
 	t := &nameTable{
 		slots:    make([]uint32, nameSlots),
 		entries:  make([]nameEntry, 1, 1<<nameIndexBits),
-		paths:    make([][]pathRule, 1),
+		paths:    make([]pathRules, 1),
 		wrappers: make([][]wrapperRule, 1),
 	}
 	for _, f := range []struct {

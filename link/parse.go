@@ -394,14 +394,14 @@ func (l *Link) locate(isAddress bool) {
 	switch {
 	case r.paths < 0:
 	case r.paths == 0 || r.paths == len("www.") && strings.HasPrefix(host, "www."):
-		end, kind := pathTenant(names.paths[r.pathRule.paths], l.s, int(l.hostEnd), int(l.pathEnd))
-		l.tenant, l.tenantEnd, l.platform = uint16(base), uint16(end), kind
+		length, kind := names.paths[r.pathRule.paths].tenant(l.s[l.hostEnd:l.pathEnd])
+		l.tenant, l.tenantEnd, l.platform = uint16(base), l.hostEnd+uint16(length), kind
 		l.bits &^= isRoot
-		if end == int(l.hostEnd) {
+		if length == 0 {
 			l.bits |= isRoot
 		}
 	case r.paths == tenant: // a name of the platform's own, such as docs.github.com
-		l.platform = names.paths[r.pathRule.paths][0].kind
+		l.platform = names.paths[r.pathRule.paths].kind
 		l.bits |= isRoot
 	}
 }

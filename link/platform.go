@@ -3,6 +3,7 @@ package link
 import (
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -74,33 +75,68 @@ func (t *nameTable) addPlatform(line string) error {
 func (t *nameTable) addPathRule(host string, r pathRule) {
 	n := t.insert(host, namePaths)
 	if n.paths == 0 {
-		t.paths = append(t.paths, nil)
+		t.paths = append(t.paths, pathRules{kind: r.kind})
 		n.paths = uint16(len(t.paths) - 1)
 	}
-	t.paths[n.paths] = append(t.paths[n.paths], r)
+	t.paths[n.paths].add(r)
 }
 
-// pathTenant returns the end in s of the tenant that the path s[start:end]
-// names by the longest rule that fits, and the kind of the platform. Where no
-// rule fits the end is start: the link is to the platform itself.
-func pathTenant(rules []pathRule, s string, start, end int) (int, Platform) {
-	kind, length, longest := rules[0].kind, 0, 0
-	path := s[start:end]
-	for i := range rules {
-		r := &rules[i]
-		if len(r.prefix) < longest || !strings.HasPrefix(path, r.prefix) {
-			continue
-		}
-		if n, ok := r.match(path); ok {
-			kind, length, longest = r.kind, n, len(r.prefix)
+// pathRules are the rules of one host.
+type pathRules struct {
+	kind  Platform     // of the first rule: what a link to the platform itself has
+	bare  pathRule     // the rule for "/"; without a prefix if there is none
+	below [][]pathRule // the others by pathGroup, the longest prefix first; nil if there are none
+}
+
+// pathGroups is a power of two that keeps the letters apart.
+const pathGroups = 32
+
+// pathGroup tells by the first byte after the slash which rules may fit.
+func pathGroup(path string) int {
+	if len(path) < 2 {
+		return 0
+	}
+	return int(path[1]) % pathGroups
+}
+
+func (p *pathRules) add(r pathRule) {
+	if r.prefix == "/" {
+		p.bare = r
+		return
+	}
+	if p.below == nil {
+		p.below = make([][]pathRule, pathGroups)
+	}
+	g := pathGroup(r.prefix)
+	p.below[g] = append(p.below[g], r)
+	slices.SortFunc(p.below[g], func(a, b pathRule) int { return len(b.prefix) - len(a.prefix) })
+}
+
+// tenant returns how much of a path names the tenant, by the longest rule that
+// fits, and the kind of the platform. Where no rule fits it is nothing: the link
+// is to the platform itself.
+func (p *pathRules) tenant(path string) (length int, kind Platform) {
+	if p.below != nil {
+		group := p.below[pathGroup(path)]
+		for i := range group {
+			if n, ok := group[i].match(path); ok {
+				return n, group[i].kind
+			}
 		}
 	}
-	return start + length, kind
+	if n, ok := p.bare.match(path); ok {
+		return n, p.bare.kind
+	}
+	return 0, p.kind
 }
 
-// match returns how much of a path that has the rule's prefix names the tenant.
+// match returns how much of a path names the tenant; ok is false if the rule
+// does not fit.
 func (r *pathRule) match(path string) (length int, ok bool) {
 	at := len(r.prefix)
+	if at == 0 || !strings.HasPrefix(path, r.prefix) {
+		return 0, false
+	}
 	if r.segments == 0 {
 		return 0, at == len(path) || path[at] == '/'
 	}
