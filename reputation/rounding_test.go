@@ -77,3 +77,22 @@ func TestATenantThatIsTakenBackLateLeavesLessThanA32ndAboveIt(t *testing.T) {
 		}
 	}
 }
+
+// The clock of the table counts whole seconds, as does the twin's.
+func TestASightingComesOfAgeByWholeSeconds(t *testing.T) {
+	for _, within := range []time.Duration{0, 900 * time.Millisecond} {
+		s := tell(t)
+		s.now = start.Add(900 * time.Millisecond)
+		s.see("http://shop.example/good")
+		s.now = start.Add(6*time.Hour - time.Second + within)
+		s.see("http://time.passes.example/")
+		if got := s.rung(evidence.Tenant, "http://shop.example/").Slow.Good; got != 0 {
+			t.Errorf("a second too early it is %v", got)
+		}
+		s.now = start.Add(6*time.Hour + within)
+		s.see("http://other.passes.example/")
+		if got := s.rung(evidence.Tenant, "http://shop.example/").Slow.Good; math.Abs(got-1) > 1./64 {
+			t.Errorf("after six hours it is %v", got)
+		}
+	}
+}

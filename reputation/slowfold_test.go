@@ -183,6 +183,7 @@ func (f *slowFold) of(tenant string) (list []*slowChild) {
 }
 
 func (f *slowFold) apply(r evidence.Record) {
+	r.Time = r.Time.Truncate(time.Second) // the table's clock counts whole seconds
 	if r.Time.After(f.clock) {
 		f.clock = r.Time
 	}
