@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -32,11 +33,21 @@ type slowFold struct {
 	lost     map[slowSum][]int // see round
 }
 
-// slowSum is one of the sums of a rung.
+// slowSum is one of the sums of a rung. The slow memory has one for each class,
+// the fast one for all that is bad.
 type slowSum struct {
-	rung string
-	half float64
-	good bool
+	rung  string
+	half  float64
+	class int
+}
+
+const slowGood = 0 // the class of good units; no threat is 0
+
+func newSlowSum(rung string, half float64, class int) slowSum {
+	if half == 7 {
+		class = min(class, 1)
+	}
+	return slowSum{rung, half, class}
 }
 
 // slowChild is a URL, or a list's word on a name or path, which counts in rungs.
@@ -222,7 +233,7 @@ func (f *slowFold) condemn(c *slowChild, u slowUnit, group string) {
 	if unit && len(c.bad) == 0 {
 		if len(c.praise) > 0 {
 			first := slices.MinFunc(c.praise, func(a, b slowPraise) int { return a.day - b.day })
-			f.round(first.day, true, c.rungs...)
+			f.round(first.day, slowGood, c.rungs...)
 		}
 		c.praise = nil
 	}
@@ -237,11 +248,11 @@ func (f *slowFold) condemn(c *slowChild, u slowUnit, group string) {
 		if unit, fresh := newUnit(t.bad, t.newest, u, f.of(c.tenant)...); unit {
 			t.bad[u] = true
 			t.counted = append(t.counted, slowCount{u, fresh})
-			f.round(u.day, false, t.above...)
+			f.round(u.day, u.class, t.above...)
 		}
 		c.bad[u] = fresh
-		f.round(u.day, false, c.rungs...)
-		f.round(u.day, false, c.name)
+		f.round(u.day, u.class, c.rungs...)
+		f.round(u.day, u.class, c.name)
 	}
 }
 
@@ -253,11 +264,7 @@ func (f *slowFold) retract(c *slowChild, group string) {
 	if len(c.groups) > 0 || len(c.bad) == 0 {
 		return
 	}
-	first := math.MaxInt
-	for u := range c.bad {
-		first = min(first, u.day)
-	}
-	f.round(first, false, c.rungs...)
+	f.roundClasses(slices.Collect(maps.Keys(c.bad)), c.rungs)
 	c.bad = map[slowUnit]bool{}
 	f.clear(c.name)
 	for _, rung := range c.rungs {
@@ -267,15 +274,15 @@ func (f *slowFold) retract(c *slowChild, group string) {
 			if rung == c.tenant {
 				t := f.tenants[c.tenant]
 				t.bad = map[slowUnit]bool{}
-				first := math.MaxInt
+				var back []slowUnit
 				t.counted = slices.DeleteFunc(t.counted, func(u slowCount) bool {
 					if t.newest-u.day >= 16 {
 						return false // not known any more
 					}
-					first = min(first, u.day)
+					back = append(back, u.slowUnit)
 					return true
 				})
-				f.round(first, false, t.above...)
+				f.roundClasses(back, t.above)
 			}
 		}
 	}
@@ -325,12 +332,12 @@ func (f *slowFold) credit(c *slowChild, p slowPraise) {
 	c.newest, t.newest = max(c.newest, d), max(t.newest, d)
 	_, before := f.count(c.tenant, 180, d)
 	c.praise = append(c.praise, p)
-	f.round(d, true, c.rungs...)
-	f.round(d, true, c.name)
+	f.round(d, slowGood, c.rungs...)
+	f.round(d, slowGood, c.name)
 	if late := t.newest-d >= 16; !late && !t.good[d] || late && before == 0 {
 		t.good[d] = !late
 		t.praise = append(t.praise, p)
-		f.round(d, true, t.above...)
+		f.round(d, slowGood, t.above...)
 	}
 }
 
@@ -388,10 +395,10 @@ func (f *slowFold) lossDay(half float64) int {
 // round notes where the table may round when a unit of day d is counted in a
 // rung or taken back from it. It does so for units from before lossDay only, and
 // loses less than a 32nd of a unit of that day.
-func (f *slowFold) round(d int, good bool, rungs ...string) {
+func (f *slowFold) round(d, class int, rungs ...string) {
 	for _, rung := range rungs {
 		for _, half := range []float64{7, 180} {
-			sum := slowSum{rung, half, good}
+			sum := newSlowSum(rung, half, class)
 			if old, ok := f.oldest[sum]; !ok || d < old {
 				f.oldest[sum] = d
 			}
@@ -402,12 +409,24 @@ func (f *slowFold) round(d int, good bool, rungs ...string) {
 	}
 }
 
+// roundClasses is round for units that are taken back at once: once a class.
+func (f *slowFold) roundClasses(units []slowUnit, rungs []string) {
+	first := map[int]int{}
+	for _, u := range units {
+		if d, ok := first[u.class]; !ok || u.day < d {
+			first[u.class] = u.day
+		}
+	}
+	for class, d := range first {
+		f.round(d, class, rungs...)
+	}
+}
+
 // clear forgets what bad sums have lost: they are empty.
 func (f *slowFold) clear(rung string) {
-	for _, half := range []float64{7, 180} {
-		delete(f.oldest, slowSum{rung, half, false})
-		delete(f.lost, slowSum{rung, half, false})
-	}
+	gone := func(sum slowSum) bool { return sum.rung == rung && sum.class != slowGood }
+	maps.DeleteFunc(f.oldest, func(sum slowSum, _ int) bool { return gone(sum) })
+	maps.DeleteFunc(f.lost, func(sum slowSum, _ []int) bool { return gone(sum) })
 }
 
 // rounding is how far the table's sums may be from count, as entry.go has it:
@@ -421,14 +440,14 @@ func (f *slowFold) rounding(rung string, half float64, today int) (bad, good flo
 		began := p.day / int(half) * int(half)
 		off[isGood] += p.slack*decayed(p.day, today, half) + decayed(began, today, half)/64
 	})
-	for _, isGood := range []bool{false, true} {
-		sum := slowSum{rung, half, isGood}
+	for class := slowGood; class <= int(evidence.Spam); class++ {
+		sum := slowSum{rung, half, class}
 		day := f.lossDay(half)
 		if old, ok := f.oldest[sum]; ok && old < day {
-			off[isGood] += decayed(day, today, half) / 32
+			off[class == slowGood] += decayed(day, today, half) / 32
 		}
 		for _, day := range f.lost[sum] {
-			off[isGood] += decayed(day, today, half) / 32
+			off[class == slowGood] += decayed(day, today, half) / 32
 		}
 	}
 	return off[false], off[true]
