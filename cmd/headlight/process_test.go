@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -81,6 +82,10 @@ func TestSystemdIsTold(t *testing.T) {
 	defer socket.Close()
 	heard := func() string {
 		b := make([]byte, 1<<10)
+		// A server that died tells nothing: better an error than a hang.
+		if err := socket.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
 		n, err := socket.Read(b)
 		if err != nil {
 			t.Fatal(err)

@@ -151,12 +151,17 @@ func (s *server) close() error {
 // serve runs all that runs until ctx is done or one of them fails. A line here
 // for each shows what a server is made of.
 func (s *server) serve(ctx context.Context, listener net.Listener, fetcher *feed.Fetcher) error {
+	// Before anybody is told that the service is ready: a hangup that nobody
+	// waits for ends the process.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.api.Serve(ctx, listener) })
 	group.Go(func() error { return s.svc.Run(ctx) })
 	group.Go(func() error { return fetcher.Run(ctx) })
 	group.Go(func() error { return s.retain(ctx) })
-	group.Go(func() error { return s.reloadOnHangup(ctx) })
+	group.Go(func() error { return s.reloadOn(ctx, hangup) })
 	s.tell(stateReady)
 	return group.Wait()
 }
@@ -213,11 +218,8 @@ func (s *server) retain(ctx context.Context) error {
 	}
 }
 
-// reloadOnHangup reads the configuration again at each SIGHUP.
-func (s *server) reloadOnHangup(ctx context.Context) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+// reloadOn reads the configuration again at each hangup.
+func (s *server) reloadOn(ctx context.Context, hangup <-chan os.Signal) error {
 	for {
 		select {
 		case <-ctx.Done():
