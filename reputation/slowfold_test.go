@@ -471,11 +471,25 @@ func odds(p float64) float64 {
 	return math.Log(p / (1 - p))
 }
 
-// score is the chain of the reference, model A, with the caps. With a sign of 1
-// or −1 it is the most or the least that rounding can make of it.
-func (f *slowFold) score(l link.Link, p *reputation.Policy, today int, sign float64) float64 {
+// A span is what rounding can make of a number, from the least to the most.
+type span struct{ least, most float64 }
+
+// shrink is a step of the chain: what a rung with these counts, each off by so
+// much at most, makes of the rung before it. More bad and a worse rung before
+// raise it, more good lowers it.
+func (before span) shrink(bad, offBad, good, offGood, kappa float64) span {
+	step := func(p, bad, good float64) float64 {
+		bad, good = max(bad, 0), max(good, 0)
+		return (bad + kappa*p) / (bad + good + kappa)
+	}
+	return span{step(before.least, bad-offBad, good+offGood), step(before.most, bad+offBad, good-offGood)}
+}
+
+// score is the chain of the reference, model A, with the caps.
+func (f *slowFold) score(l link.Link, p *reputation.Policy, today int) span {
 	inside, above, tenant := slowLink(l)
-	fast, slow, z := p.Prior, p.Prior, odds(p.Prior)
+	prior := odds(p.Prior)
+	fast, slow, z := span{p.Prior, p.Prior}, span{p.Prior, p.Prior}, span{prior, prior}
 	rungs := append(append([]string{}, above...), append(inside, "url "+l.URL())...)
 	for i, rung := range rungs {
 		if i > 0 && rung[strings.Index(rung, " "):] == rungs[i-1][strings.Index(rungs[i-1], " "):] {
@@ -483,10 +497,6 @@ func (f *slowFold) score(l link.Link, p *reputation.Policy, today int, sign floa
 		}
 		fb, fg := f.count(rung, 7, today)
 		sb, sg := f.count(rung, 180, today)
-		offB, offG := f.rounding(rung, 7, today)
-		fb, fg = max(fb+sign*offB, 0), max(fg-sign*offG, 0)
-		offB, offG = f.rounding(rung, 180, today)
-		sb, sg = max(sb+sign*offB, 0), max(sg-sign*offG, 0)
 		if rung == tenant && l.Platform() == link.None {
 			fg += 20 * f.rank(tenant, today)
 			sg += 20 * f.rank(tenant, today)
@@ -498,21 +508,30 @@ func (f *slowFold) score(l link.Link, p *reputation.Policy, today int, sign floa
 		if i < len(above) {
 			kappa = p.KappaAbove
 		}
-		fast, slow = (fb+kappa*fast)/(fb+fg+kappa), (sb+kappa*slow)/(sb+sg+kappa)
-		z = (odds(fast) + odds(slow)) / 2
-		limit := p.AboveCap
+		offB, offG := f.rounding(rung, 7, today)
+		fast = fast.shrink(fb, offB, fg, offG, kappa)
+		offB, offG = f.rounding(rung, 180, today)
+		slow = slow.shrink(sb, offB, sg, offG, kappa)
+		z = span{(odds(fast.least) + odds(slow.least)) / 2, (odds(fast.most) + odds(slow.most)) / 2}
+		limit := prior + p.AboveCap
 		if l.Platform() != link.None {
-			limit = p.PlatformCap
+			limit = prior + p.PlatformCap
 		}
-		if i < len(above) && z > odds(p.Prior)+limit {
-			z = odds(p.Prior) + limit
-			fast, slow = 1/(1+math.Exp(-z)), 1/(1+math.Exp(-z))
+		if i < len(above) && z.most > limit {
+			// Capped, perhaps: then both memories are set to the limit.
+			at := 1 / (1 + math.Exp(-limit))
+			if z.least > limit {
+				fast, slow = span{at, at}, span{at, at}
+			}
+			fast = span{min(fast.least, at), max(fast.most, at)}
+			slow = span{min(slow.least, at), max(slow.most, at)}
+			z = span{min(z.least, limit), limit}
 		}
 	}
 	if l.PlatformRoot() {
-		z += p.WellKnownWeight
+		z.least, z.most = z.least+p.WellKnownWeight, z.most+p.WellKnownWeight
 	}
-	return 1 / (1 + math.Exp(-z))
+	return span{1 / (1 + math.Exp(-z.least)), 1 / (1 + math.Exp(-z.most))}
 }
 
 // The cast of the random stories.
@@ -643,7 +662,8 @@ func checkVerdict(t *testing.T, seed uint64, table *reputation.Table, twin *slow
 	t.Helper()
 	v := table.Judge(l, p, now)
 	today := slowDay(now)
-	least, most := twin.score(l, p, today, -1), twin.score(l, p, today, 1)
+	score := twin.score(l, p, today)
+	least, most := score.least, score.most
 	limits := p.Thresholds[reputation.ClassOf(l)]
 	c := twin.children[l.URL()]
 	listed := c != nil && len(c.groups) > 0 && len(c.bad) > 0 && !l.PlatformRoot()
