@@ -22,7 +22,7 @@ import (
 // in the rungs up to its tenant, a tenant in the rungs above. So a thing said
 // twice is counted once, and no list of what was counted need be kept.
 //
-// Sums are forward-decayed (Cormode 2009; reference: two memories with
+// Sums are forward-decayed (MODEL.md §3: two memories with
 // half-lives of 7 and 180 days). A unit of day d with half-life h weighs
 // scale·2^(d/h − Q), rounded once, where the landmark Q = ⌊(day−15)/h⌋ belongs
 // to the entry. It is kept as T[d mod h] << (⌊d/h⌋−Q), so that moving the
@@ -321,9 +321,9 @@ func (e *entry) addBad(c int, d uint16, fresh bool) {
 type weight uint8
 
 const (
-	taintedUnit weight = iota // a tenth: a sighting on a host that was bad of late (reference §8)
+	taintedUnit weight = iota // a tenth: a sighting on a host that was bad of late (MODEL.md §2)
 	wholeUnit                 // one: a sighting, or a feed's word
-	reviewUnit                // three: an operator's word (reference §4.2)
+	reviewUnit                // three: an operator's word (MODEL.md §2)
 	nWeights
 )
 

@@ -79,7 +79,7 @@ type Thresholds struct {
 
 // Class sorts links by what their neighbours say of them: each has thresholds
 // of its own, because at one for all platforms have twenty times the false
-// positives of own domains (reference §5, P3).
+// positives of own domains (MODEL.md §5).
 type Class uint8
 
 const (
@@ -120,7 +120,7 @@ func ClassOf(l link.Link) Class {
 }
 
 // DefaultPolicy gives the policy in which Headlight is delivered. Kappas, the
-// half-lives in the table and the caps are those of the reference (§4.4, §8.5).
+// half-lives in the table and the caps are those of MODEL.md §3 and §4.
 func DefaultPolicy() *Policy {
 	p := &Policy{
 		Prior:           .02,
@@ -180,6 +180,6 @@ func rankStep(rank uint32) uint8 {
 	return uint8(max(math.Round(maxRank*(1-math.Log10(float64(rank))/6)), 1))
 }
 
-// rankGood is what popularity is worth in good units (reference §4.2:
+// rankGood is what popularity is worth in good units (MODEL.md §2:
 // 20·(1−log10(rank)/6)).
 func rankGood(step uint8) float64 { return 20 * float64(step) / maxRank }

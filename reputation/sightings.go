@@ -3,14 +3,15 @@ package reputation
 // A sighting says only that a link was seen. It becomes a good unit, of the day
 // on which it was seen, when for sightingDelay nobody called the link bad: when
 // nobody ever says that a link is good, silence is all there is to divide by
-// (reference §8). What is good by silence is worth less where the host was bad
+// (MODEL.md §6). What is good by silence is worth less where the host was bad
 // of late, and a link that is reported after all gives its good units back.
 //
 // At most maxSightings a tenant and day are taken in, the first ones, and a URL
 // once a day. So which sightings count depends on their order in the log.
 //
-// TODO(#3): the delay follows the reports' delay, 75 % quantile, once the
-// trained model is here; until then it is where that starts.
+// BUG(headlight): the delay is fixed. Where reports come within minutes it
+// could be shorter, where they come after days it should be longer: it ought to
+// follow the delay that is seen between sightings and reports.
 type sightings struct {
 	ring []sighting // of a power of two, or nil
 	head int        // the oldest

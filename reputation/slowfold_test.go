@@ -485,7 +485,7 @@ func (before span) shrink(bad, offBad, good, offGood, kappa float64) span {
 	return span{step(before.least, bad-offBad, good+offGood), step(before.most, bad+offBad, good-offGood)}
 }
 
-// score is the chain of the reference, model A, with the caps.
+// score is the chain of MODEL.md §4, with the caps.
 func (f *slowFold) score(l link.Link, p *reputation.Policy, today int) span {
 	inside, above, tenant := slowLink(l)
 	prior := odds(p.Prior)
