@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"go.etcd.io/bbolt"
 
+	"headlight.example"
 	"headlight.example/evidence"
 	"headlight.example/reputation"
 )
@@ -99,6 +101,24 @@ func BenchmarkLearn(b *testing.B) {
 			}
 		}
 		perSecond(b, n*batch)
+	})
+	b.Run("headlight service: log and table in a pipeline, 4 goroutines of 1000", func(b *testing.B) {
+		svc, err := headlight.Open(b.Context(), headlight.Config{Dir: b.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer svc.Close()
+		var n atomic.Int64
+		b.SetParallelism(2)
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				// The service completes records in place: each call has its own.
+				if _, err := svc.Append(b.Context(), slices.Clone(at(int(n.Add(1))))...); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+		perSecond(b, int(n.Load())*batch)
 	})
 	for _, sync := range []bool{false, true} {
 		b.Run(fmt.Sprintf("pebble merges, 6 keys an event, batches of 1000, sync=%v", sync), func(b *testing.B) {
