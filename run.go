@@ -60,7 +60,7 @@ func (s *Service) observe(ctx context.Context) {
 			s.recent.add(x.link, x.level, now)
 			records = append(records, evidence.Record{
 				Time:      now,
-				Rater:     SightingRater,
+				Rater:     evidence.SightingRater,
 				Subject:   s.key.Seal(x.link),
 				Assertion: evidence.Seen,
 				Count:     1,
@@ -74,9 +74,6 @@ func (s *Service) observe(ctx context.Context) {
 		return s.table.Judge(l, s.policy.Load(), now)
 	}, now)
 }
-
-// SightingRater is who says that a link was seen in traffic.
-const SightingRater = "service/sighting"
 
 // Close logs the last sightings, writes a snapshot and gives the directory
 // back. Questions may still be asked; appends get an error.

@@ -213,6 +213,9 @@ func Group(rater string) string {
 	return rater
 }
 
+// SightingRater is who says that a link was seen in traffic: we do.
+const SightingRater = "service/sighting"
+
 // Role is the first element of a rater's name.
 func Role(rater string) string {
 	role, _, _ := strings.Cut(rater, "/")

@@ -102,9 +102,6 @@ type Event struct {
 // the hosts of bad links has shown is 84.
 const MaxAddrs = 128
 
-// SightingRater is who says that a link was seen: we do.
-const SightingRater = "service/sighting"
-
 // Events yields the events of a stream, plain or packed, in its order and in
 // constant memory. It can be ranged over once. Errors are as those of
 // [Format.Read]: a *LineError is of one line, any other ends the reading.
@@ -234,7 +231,7 @@ func (e *Event) Records(dst []evidence.Record, l link.Link, key *evidence.Key) [
 		return append(dst, r)
 	}
 	host := evidence.Subject{Kind: evidence.Host, Key: l.Host()}
-	r.Rater, r.Assertion, r.Subject = SightingRater, evidence.Seen, host
+	r.Rater, r.Assertion, r.Subject = evidence.SightingRater, evidence.Seen, host
 	if key != nil {
 		r.Subject = key.Seal(l)
 	}
