@@ -191,18 +191,25 @@ func TestHTMLBounds(t *testing.T) {
 		{"one document too deep", nested(message.MaxSrcdoc + 1), 0, "message: over the bound of depth, 37 bytes not scanned"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			links, got := 0, ""
-			for _, err := range message.Links(message.HTML, test.html) {
-				if err != nil {
-					got += err.Error()
-				} else {
-					links++
-				}
-			}
-			if links != test.links || got != test.want {
-				t.Errorf("got %d links and %q, want %d and %q", links, got, test.links, test.want)
-			}
+			checkBound(t, message.HTML, test.html, test.links, test.want)
 		})
+	}
+}
+
+// checkBound expects so many links of a message, and of what was not looked at
+// so many words.
+func checkBound(t *testing.T, typ message.Type, text string, wantLinks int, want string) {
+	t.Helper()
+	links, got := 0, ""
+	for _, err := range message.Links(typ, text) {
+		if err != nil {
+			got += err.Error()
+		} else {
+			links++
+		}
+	}
+	if links != wantLinks || got != want {
+		t.Errorf("got %d links and %q, want %d and %q", links, got, wantLinks, want)
 	}
 }
 

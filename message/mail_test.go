@@ -120,17 +120,7 @@ func TestMailBounds(t *testing.T) {
 			"message: over the bound of links in part 2, 21 bytes not scanned"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			links, got := 0, ""
-			for _, err := range message.Links(message.Mail, test.mail) {
-				if err != nil {
-					got += err.Error()
-				} else {
-					links++
-				}
-			}
-			if links != test.links || got != test.want {
-				t.Errorf("got %d links and %q, want %d and %q", links, got, test.links, test.want)
-			}
+			checkBound(t, message.Mail, test.mail, test.links, test.want)
 		})
 	}
 }
