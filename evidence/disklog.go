@@ -312,10 +312,6 @@ func (l *DiskLog) fail(cause error) {
 	}
 }
 
-// SetServer changes what others are told who find the directory held:
-// see [Options].Server.
-func (l *DiskLog) SetServer(url string) error { return l.hold.tell(url) }
-
 // Close waits for the appends that were begun, closes the log and lets go of
 // the directory. Walks that go on after it get [ErrClosed]. It returns the
 // failure of a log that had failed.

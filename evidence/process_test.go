@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 
 func child(dir string, run func(*evidence.DiskLog) error) int {
 	opts := quiet()
-	opts.Server = "http://127.0.0.1:1"
+	opts.Server = "http://127.0.0.1:8080"
 	l, err := evidence.Open(dir, opts)
 	if err == nil {
 		err = run(l)
@@ -41,11 +41,8 @@ func child(dir string, run func(*evidence.DiskLog) error) int {
 	return 1
 }
 
-// holdDir tells a server and waits to be killed.
-func holdDir(l *evidence.DiskLog) error {
-	if err := l.SetServer("http://127.0.0.1:8080"); err != nil {
-		return err
-	}
+// holdDir waits to be killed.
+func holdDir(*evidence.DiskLog) error {
 	fmt.Println("ready")
 	_, err := io.Copy(io.Discard, os.Stdin)
 	return err
