@@ -3,7 +3,11 @@ package link
 import "strings"
 
 // ICANNSuffix is the suffix by the rules of the ICANN part.
-func ICANNSuffix(host string) string { return host[names.find(host).icann:] }
+func ICANNSuffix(host string) string {
+	var r lineage
+	r.find(host)
+	return host[r.icann:]
+}
 
 // SuffixRules are the rules of the list as z_suffixes.txt has them, without
 // the mark of the part.

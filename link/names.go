@@ -164,6 +164,8 @@ type lineage struct {
 	paths    int // where the longest name with path rules begins; -1: none
 	pathRule *nameEntry
 	wrapper  *nameEntry
+
+	left, right int // where the last label looked at begins, and the one to its right, if any
 }
 
 // PublicSuffix is the longest public suffix of a host in canonical form, by all
@@ -173,15 +175,20 @@ func PublicSuffix(host string) (suffix string, listed bool) {
 	if host == "" || host[0] == '[' || isDottedQuad(host) {
 		return "", false
 	}
-	r := names.find(host)
+	var r lineage
+	r.find(host)
 	return host[r.suffix:], r.listed
 }
 
-// find walks the labels of a host from the right. Where no rule matches, the
-// last label is the suffix (publicsuffix.org: "if no rules match, the prevailing
-// rule is '*'").
-func (t *nameTable) find(host string) lineage {
-	r := lineage{platform: -1, paths: -1}
+// find walks the labels of a host from the right and fills in r, which is zero.
+// Where no rule matches, the last label is the suffix (publicsuffix.org: "if no
+// rules match, the prevailing rule is '*'").
+//
+// r is not returned, nor is a Link on the way to Parse's caller: a copy of what
+// has just been written field by field waits for all of the writes, as long as it
+// takes to look up a name.
+func (r *lineage) find(host string) {
+	r.platform, r.paths = -1, -1
 	hash := uint32(hashSeed)
 	var above nameFlags
 	first := true
@@ -201,7 +208,8 @@ func (t *nameTable) find(host string) lineage {
 				r.platform, r.kind = start, Subdomain
 			}
 		}
-		e := t.lookup(host[start:], hash)
+		r.left = start
+		e := names.lookup(host[start:], hash)
 		if e == nil {
 			break
 		}
@@ -221,9 +229,9 @@ func (t *nameTable) find(host string) lineage {
 			break
 		}
 		hash = (hash ^ '.') * hashPrime
+		r.right = start
 		i = start - 2
 	}
-	return r
 }
 
 // take applies the rules of a name that begins at start.
@@ -249,9 +257,12 @@ func (r *lineage) take(e *nameEntry, start int) {
 }
 
 // before returns where the label before offset at begins; at itself if it is 0.
-func before(host string, at int) int {
-	if at < 2 {
+func (r *lineage) before(host string, at int) int {
+	switch {
+	case at < 2:
 		return 0
+	case at == r.right: // most often
+		return r.left
 	}
 	return strings.LastIndexByte(host[:at-1], '.') + 1
 }

@@ -55,8 +55,8 @@ var classes = func() (c [256]uint8) {
 //
 // It allocates once, the canonical form; not at all if raw is canonical, when
 // the Link shares its memory.
-func Parse(raw string) (Link, error) {
-	if l, ok := parseClean(raw); ok {
+func Parse(raw string) (l Link, err error) {
+	if l.parseClean(raw) {
 		return l, nil
 	}
 	return parseAny(raw, true)
@@ -65,7 +65,7 @@ func Parse(raw string) (Link, error) {
 // parseClean reads the most frequent URLs, which are canonical but perhaps for a
 // fragment or for the slash of an empty path: http or https, a plain name or address, no port, nothing to
 // decode or resolve. Whatever else there is, it leaves to parseAny.
-func parseClean(raw string) (Link, bool) {
+func (l *Link) parseClean(raw string) bool {
 	host := 0
 	switch {
 	case strings.HasPrefix(raw, "https://"):
@@ -73,26 +73,22 @@ func parseClean(raw string) (Link, bool) {
 	case strings.HasPrefix(raw, "http://"):
 		host = len("http://")
 	default:
-		return Link{}, false
+		return false
 	}
 	hostEnd, isAddr := cleanHostEnd(raw, host)
 	if hostEnd < 0 || hostEnd-host > maxHost {
-		return Link{}, false
+		return false
 	}
-	l := Link{host: uint8(host), hostEnd: uint16(hostEnd)}
+	pathEnd, end := hostEnd+1, hostEnd+1
 	if hostEnd == len(raw) {
-		l.s = raw + "/"
-		l.pathEnd, l.end = uint16(hostEnd+1), uint16(hostEnd+1)
-	} else {
-		pathEnd, end := cleanRest(raw, hostEnd)
-		if raw[hostEnd] != '/' || end < 0 || end > MaxLen {
-			return Link{}, false
-		}
-		l.s = raw[:end]
-		l.pathEnd, l.end = uint16(pathEnd), uint16(end)
+		raw += "/"
+	} else if pathEnd, end = cleanRest(raw, hostEnd); raw[hostEnd] != '/' || end < 0 || end > MaxLen {
+		return false
 	}
+	l.s = raw[:end]
+	l.host, l.hostEnd, l.pathEnd, l.end = uint8(host), uint16(hostEnd), uint16(pathEnd), uint16(end)
 	l.locate(isAddr)
-	return l, true
+	return true
 }
 
 // cleanHostEnd returns where the host that begins at start ends, if it is canonical as it
@@ -372,11 +368,12 @@ func (l *Link) locate(isAddress bool) {
 		l.suffix, l.domain = uint16(base), uint16(base)
 		return
 	}
-	r := names.find(host)
-	domain := before(host, r.icann)
+	var r lineage
+	r.find(host)
+	domain := r.before(host, r.icann)
 	l.suffix, l.domain = uint16(base+r.icann), uint16(base+domain)
 	if r.suffix > 0 {
-		l.site = uint16(base + before(host, r.suffix))
+		l.site = uint16(base + r.before(host, r.suffix))
 	}
 	if r.wrapper != nil {
 		l.bits |= isWrapper
@@ -384,7 +381,7 @@ func (l *Link) locate(isAddress bool) {
 
 	tenant := domain
 	if r.platform >= 0 && r.platform < r.icann {
-		tenant = before(host, r.platform)
+		tenant = r.before(host, r.platform)
 		l.platform = r.kind
 		if r.platform == 0 || r.platform == len("www.") && strings.HasPrefix(host, "www.") {
 			l.bits |= isRoot

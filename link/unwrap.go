@@ -115,7 +115,9 @@ func Unwrap(raw string) (inner Link, wrapper string, ok bool) {
 
 // unwrapOnce returns the text of the link inside l, which was written as raw.
 func unwrapOnce(raw string, l Link) (inner, wrapper string, ok bool) {
-	e := names.find(l.Host()).wrapper
+	var host lineage
+	host.find(l.Host())
+	e := host.wrapper
 	if e == nil {
 		return "", "", false
 	}
