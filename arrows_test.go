@@ -22,6 +22,7 @@ var floors = []struct {
 	uses []string
 }{
 	{"link", nil},
+	{"netmap", nil},
 	{"internal/scoring", nil},
 	{"message", []string{"link"}},
 	{"evidence", []string{"link"}},

@@ -4,6 +4,7 @@ go 1.26.8
 
 require (
 	github.com/cockroachdb/pebble/v2 v2.1.7
+	github.com/gaissmai/bart v0.30.0
 	github.com/nlnwa/whatwg-url v0.6.2
 	github.com/weppos/publicsuffix-go v0.50.3
 	github.com/yuin/goldmark v1.8.7
