@@ -29,9 +29,9 @@ var floors = []struct {
 	{"evidence/logtest", []string{"evidence"}},
 	{"reputation", []string{"link", "evidence"}},
 	{"feed", []string{"link", "evidence"}},
-	{"", []string{"link", "message", "evidence", "reputation"}}, // the root, package headlight
+	{"", []string{"link", "netmap", "message", "evidence", "reputation"}}, // the root, package headlight
 	{"frontend/httpapi", []string{"link", "message", "evidence", "reputation", ""}},
-	{"cmd/headlight", []string{"link", "message", "evidence", "reputation", "feed", "internal/scoring", "", "frontend/httpapi"}},
+	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "internal/scoring", "", "frontend/httpapi"}},
 }
 
 func TestArrowsPointDown(t *testing.T) {

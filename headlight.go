@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ import (
 	"headlight.example/evidence"
 	"headlight.example/link"
 	"headlight.example/message"
+	"headlight.example/netmap"
 	"headlight.example/reputation"
 )
 
@@ -39,6 +41,8 @@ type Config struct {
 	URL string
 	// Policy weighs the evidence; nil means reputation.DefaultPolicy.
 	Policy *reputation.Policy
+	// Networks tells who announces an address; nil knows none.
+	Networks *netmap.Map
 	// Logger receives what an operator should read; nil means slog.Default.
 	Logger *slog.Logger
 	// Progress, if set, is called now and then while the log is folded at start:
@@ -56,6 +60,7 @@ type Service struct {
 	key    *evidence.Key
 	table  *reputation.Table
 	policy atomic.Pointer[reputation.Policy]
+	nets   atomic.Pointer[netmap.Map]
 	logger *slog.Logger
 	dir    string
 	clock  clock
@@ -101,6 +106,7 @@ func open(ctx context.Context, cfg Config, log *evidence.DiskLog, logger *slog.L
 	}
 	s.clock.start(s.logger)
 	s.SetPolicy(cfg.Policy)
+	s.SetNetworks(cfg.Networks)
 	if s.table, err = Restore(cfg.Dir, key, s.logger); err != nil {
 		return nil, err
 	}
@@ -150,6 +156,25 @@ func (s *Service) SetPolicy(p *reputation.Policy) {
 
 // Policy is what the service judges by. It must not be changed.
 func (s *Service) Policy() *reputation.Policy { return s.policy.Load() }
+
+// SetNetworks looks addresses up in m from now on; nil knows none.
+func (s *Service) SetNetworks(m *netmap.Map) { s.nets.Store(m) }
+
+// Networks is how many prefixes the tables of networks hold.
+func (s *Service) Networks() int { return s.nets.Load().Len() }
+
+// Network is the network of one address, and the name of its AS.
+type Network struct {
+	netmap.Network
+	Name string // "" if the files do not have it
+}
+
+// Network says who announces an address; false if that is not known.
+func (s *Service) Network(a netip.Addr) (Network, bool) {
+	m := s.nets.Load()
+	n, ok := m.Lookup(a)
+	return Network{n, m.Name(n.AS)}, ok
+}
 
 // Check judges a link from memory. It never blocks and never allocates but to
 // note a link that is not known safe, so that its sighting can be learnt.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"headlight.example/netmap"
 )
 
 // Config is the configuration file. headlight.toml, at the root of the
@@ -27,6 +29,7 @@ type Config struct {
 	Tokens  TokensConfig `toml:"tokens"`
 	Limits  LimitsConfig `toml:"limits"`
 	Log     LogConfig    `toml:"log"`
+	Netmap  NetmapConfig `toml:"netmap"`
 	Policy  PolicyConfig `toml:"policy"`
 	Feeds   []FeedConfig `toml:"feed"`
 
@@ -53,6 +56,27 @@ type LogConfig struct {
 	Keep duration `toml:"keep"`
 }
 
+// NetmapConfig names tables of the networks of the internet.
+type NetmapConfig struct {
+	Files []string `toml:"files"`
+}
+
+// networks reads the tables; nil if there are none.
+func (c *Config) networks() (*netmap.Map, error) {
+	if len(c.Netmap.Files) == 0 {
+		return nil, nil
+	}
+	var files []string
+	for _, name := range c.Netmap.Files {
+		files = append(files, c.path(name))
+	}
+	m, _, err := netmap.Load(files...)
+	if err != nil {
+		return nil, fmt.Errorf("netmap.files: %w", err)
+	}
+	return m, nil
+}
+
 // DefaultConfig is what holds where no file says otherwise.
 func DefaultConfig() *Config {
 	return &Config{
@@ -61,6 +85,7 @@ func DefaultConfig() *Config {
 		Hosts:  []string{},
 		Tokens: TokensConfig{Appeals: true},
 		Limits: LimitsConfig{Rate: 100, ScanBytes: 32 << 20},
+		Netmap: NetmapConfig{Files: []string{}},
 		Policy: defaultPolicyConfig(),
 	}
 }

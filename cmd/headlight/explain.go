@@ -17,9 +17,17 @@ import (
 // explanation is the answer to GET /v1/subjects/url/KEY.
 type explanation struct {
 	Verdict verdict          `json:"verdict"`
+	Network *network         `json:"network"`
 	Rungs   []rung           `json:"rungs"`
 	Said    []evidence.Entry `json:"said"`
 	More    bool             `json:"more"`
+}
+
+// network is who announces the address that is the link's host.
+type network struct {
+	Prefix string `json:"prefix"`
+	AS     uint32 `json:"as"`
+	Name   string `json:"name"`
 }
 
 // rung is what the table holds of one subject of the ladder.
@@ -108,6 +116,9 @@ func runExplain(ctx context.Context, e *env, p *place, given string, limit int, 
 
 func (x *explanation) print(o *output) {
 	x.Verdict.print(o)
+	if n := x.Network; n != nil {
+		o.printf("  its address is of %s, announced by AS%d %s\n", printable(n.Prefix), n.AS, printable(n.Name))
+	}
 	o.printf("\n%s\n", o.bold("The ladder, from the widest rung:"))
 	x.ladder().print(o)
 	o.print("\n")

@@ -126,10 +126,14 @@ func (s *server) open(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
+	networks, err := s.cfg.networks()
+	if err != nil {
+		return err
+	}
 	bar := s.e.newLateProgress("opening", "entries folded")
 	defer bar.end()
 	s.svc, err = headlight.Open(ctx, headlight.Config{
-		Dir: s.cfg.Data, URL: url, Policy: policy, Logger: s.logger, Progress: bar.fold,
+		Dir: s.cfg.Data, URL: url, Policy: policy, Networks: networks, Logger: s.logger, Progress: bar.fold,
 	})
 	if err != nil {
 		return explainOpen(s.cfg.Data, err)
@@ -252,13 +256,18 @@ func (s *server) reload() error {
 	if err != nil {
 		return err
 	}
+	networks, err := cfg.networks()
+	if err != nil {
+		return err
+	}
 	s.svc.SetPolicy(policy)
+	s.svc.SetNetworks(networks)
 	s.api.SetTokens(tokens)
 	if keys := s.needRestart(cfg); len(keys) > 0 {
 		s.logger.Warn("some changes take effect at the next start only", "part", "serve", "keys", keys)
 	}
 	s.logger.Info("configuration reloaded", "part", "serve", "tokens", len(tokens),
-		"allow", len(policy.Allow), "deny", len(policy.Deny))
+		"allow", len(policy.Allow), "deny", len(policy.Deny), "networks", networks.Len())
 	return nil
 }
 
@@ -328,6 +337,7 @@ func (s *server) greet(ctx context.Context, a net.Addr) error {
 		{"listens on", url},
 		{"data in", fmt.Sprintf("%s: %s subjects from %s entries", s.cfg.Data, thousands(stats.Subjects), thousands(stats.Applied))},
 		{"feeds", fmt.Sprint(len(s.cfg.Feeds))},
+		{"networks", s.networksKnown()},
 		{"config", config},
 		{"try", fmt.Sprintf(`curl -s %s/v1/check -H 'Content-Type: application/json' -d '{"links":["http://example.com/"]}'`, url)},
 	} {
@@ -338,4 +348,12 @@ func (s *server) greet(ctx context.Context, a net.Addr) error {
 		s.logger.Warn("standard output is gone", "part", "serve", "err", err)
 	}
 	return nil
+}
+
+// networksKnown is how many prefixes the tables of networks hold.
+func (s *server) networksKnown() string {
+	if n := s.svc.Networks(); n > 0 {
+		return thousands(n) + " prefixes"
+	}
+	return "none (netmap.files names tables of them)"
 }

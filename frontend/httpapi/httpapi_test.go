@@ -287,6 +287,7 @@ type known struct {
 	Subject subject
 	Rating  json.RawMessage
 	Verdict *verdict
+	Network *network
 	Rungs   []json.RawMessage
 	Said    []struct {
 		Seq       uint64

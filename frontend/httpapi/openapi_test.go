@@ -261,6 +261,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	t.Parallel()
 	svc := newService(t)
 	api := apiOf(svc, httpapi.Config{Version: "test"})
+	svc.SetNetworks(networks(t))
 	say(t, svc, "feed/openphish", "http://bad.example/pay", evidence.Phishing)
 	addr := evidence.Subject{Kind: evidence.Addr, Key: "192.0.2.1"}
 	host := evidence.Subject{Kind: evidence.Host, Key: "bad.example"}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -106,6 +107,14 @@ func (c *call) explain(subject evidence.Subject, l link.Link, limit int) error {
 		b = append(b, `,"verdict":`...)
 		b = append(c.appendVerdict(b, l.String(), &x.Verdict, l), '}')
 	}
+	if n, ok := c.network(subject, l); ok {
+		b = append(b, `,"network":{"prefix":`...)
+		b = appendString(b, n.Prefix.String())
+		b = append(b, `,"as":`...)
+		b = strconv.AppendUint(b, uint64(n.AS), 10)
+		b = append(b, `,"name":`...)
+		b = append(appendString(b, n.Name), '}')
+	}
 	b = append(b, `,"rungs":[`...)
 	for i := range x.Rungs {
 		if i > 0 {
@@ -125,6 +134,19 @@ func (c *call) explain(subject evidence.Subject, l link.Link, limit int) error {
 	c.out = append(b, "}\n"...)
 	c.send(http.StatusOK, jsonType, c.out)
 	return nil
+}
+
+// network is that of a subject whose host is an address.
+func (c *call) network(subject evidence.Subject, l link.Link) (headlight.Network, bool) {
+	a, ok := l.Addr()
+	if subject.Kind == evidence.Addr {
+		parsed, err := netip.ParseAddr(subject.Key)
+		a, ok = parsed, err == nil
+	}
+	if !ok {
+		return headlight.Network{}, false
+	}
+	return c.s.svc.Network(a)
 }
 
 // explainTimeout bounds the reading from disk for one question.
