@@ -13,48 +13,83 @@ import (
 type Sample struct {
 	Score float64
 	Bad   bool
+	// Group is whatever makes samples alike: those of one tenant stand or fall
+	// together. See [Set.PerGroup] and [Set.Bootstrap].
+	Group uint64
 }
 
-// Set is a series of samples in order of falling score. Make one with [New].
+// Set is a series of weighted samples in order of falling score. Make one with
+// [New], which weighs each sample as 1. It does not change, and is safe for
+// concurrent use.
 type Set struct {
 	samples   []Sample
-	bad, good int
+	weights   []float64 // of each sample; nil: each is 1
+	bad, good float64   // sums of weights
 }
 
 // New sorts the samples; it keeps the slice.
 func New(samples []Sample) *Set {
 	slices.SortStableFunc(samples, func(a, b Sample) int { return cmp.Compare(b.Score, a.Score) })
-	s := &Set{samples: samples}
-	for _, x := range samples {
-		if x.Bad {
-			s.bad++
-		} else {
-			s.good++
-		}
-	}
+	return weighted(samples, nil)
+}
+
+// weighted makes a Set of samples that are in order.
+func weighted(samples []Sample, weights []float64) *Set {
+	s := &Set{samples: samples, weights: weights}
+	s.ties(func(_, bad, good float64) bool {
+		s.bad, s.good = s.bad+bad, s.good+good
+		return true
+	})
 	return s
 }
 
-// Bad is the number of bad samples.
-func (s *Set) Bad() int { return s.bad }
+// PerGroup weighs the bad samples of a group together as one, and its good
+// ones: rates are then means over the groups of the rates within each
+// (macro-averages), and one group of many samples is not the score.
+func (s *Set) PerGroup() *Set {
+	type part struct {
+		group uint64
+		bad   bool
+	}
+	n := make(map[part]int)
+	for _, x := range s.samples {
+		n[part{x.Group, x.Bad}]++
+	}
+	weights := make([]float64, len(s.samples))
+	for i, x := range s.samples {
+		weights[i] = 1 / float64(n[part{x.Group, x.Bad}])
+	}
+	return weighted(s.samples, weights)
+}
 
-// Good is the number of good samples.
-func (s *Set) Good() int { return s.good }
+// Bad is the number of bad samples; per group, of groups that have some.
+func (s *Set) Bad() int { return int(math.Round(s.bad)) }
 
-// ties walks over the groups of equal score, highest first, with the numbers
-// of bad and good samples in each.
-func (s *Set) ties(f func(score float64, bad, good int) (more bool)) {
+// Good is the number of good samples; per group, of groups that have some.
+func (s *Set) Good() int { return int(math.Round(s.good)) }
+
+func (s *Set) weight(i int) float64 {
+	if s.weights == nil {
+		return 1
+	}
+	return s.weights[i]
+}
+
+// ties walks over the groups of equal score, highest first, with the weights
+// of the bad and the good samples in each.
+func (s *Set) ties(f func(score, bad, good float64) (more bool)) {
 	for i := 0; i < len(s.samples); {
-		j, bad := i, 0
-		for ; j < len(s.samples) && s.samples[j].Score == s.samples[i].Score; j++ {
-			if s.samples[j].Bad {
-				bad++
+		score, bad, good := s.samples[i].Score, 0.0, 0.0
+		for ; i < len(s.samples) && s.samples[i].Score == score; i++ {
+			if s.samples[i].Bad {
+				bad += s.weight(i)
+			} else {
+				good += s.weight(i)
 			}
 		}
-		if !f(s.samples[i].Score, bad, j-i-bad) {
+		if !f(score, bad, good) {
 			return
 		}
-		i = j
 	}
 }
 
@@ -63,31 +98,12 @@ func (s *Set) ties(f func(score float64, bad, good int) (more bool)) {
 // 143, 1982). NaN if one class is missing.
 func (s *Set) AUC() float64 {
 	var area, above float64 // above: bad samples with a higher score
-	s.ties(func(_ float64, bad, good int) bool {
-		area += float64(good) * (above + float64(bad)/2)
-		above += float64(bad)
+	s.ties(func(_, bad, good float64) bool {
+		area += good * (above + bad/2)
+		above += bad
 		return true
 	})
-	return area / (float64(s.bad) * float64(s.good))
-}
-
-// At is the operating point with the most detection at a rate of false alarms
-// of at most fpr.
-//
-// Ties are conservative: samples of one score are taken whole or not at all,
-// so that no threshold is credited which a user could not set.
-func (s *Set) At(fpr float64) Point {
-	p := Point{Threshold: math.Inf(1)}
-	bad, good := 0, 0
-	s.ties(func(score float64, b, g int) bool {
-		bad, good = bad+b, good+g
-		if float64(good) > fpr*float64(s.good) {
-			return false
-		}
-		p = Point{Threshold: score, TPR: ratio(bad, s.bad), FPR: ratio(good, s.good)}
-		return true
-	})
-	return p
+	return area / (s.bad * s.good)
 }
 
 // Point is an operating point: what scores at least Threshold is flagged.
@@ -97,6 +113,66 @@ type Point struct {
 	FPR       float64 // share of good samples flagged
 }
 
+// slack forgives the rounding of sums and ratios, so that a rate which was
+// itself measured on a set is met by it: 1/49 times 49 is less than 1.
+const slack = 1 + 1e-12
+
+// At is the operating point with the most detection at a rate of false alarms
+// of at most fpr.
+//
+// Ties are conservative: samples of one score are taken whole or not at all,
+// so that no threshold is credited which a user could not set.
+func (s *Set) At(fpr float64) Point {
+	p := Point{Threshold: math.Inf(1)}
+	bad, good := 0.0, 0.0
+	s.ties(func(score, b, g float64) bool {
+		bad, good = bad+b, good+g
+		if good > fpr*s.good*slack {
+			return false
+		}
+		p = Point{Threshold: score, TPR: bad / s.bad, FPR: good / s.good}
+		return true
+	})
+	return p
+}
+
+// Over is the operating point at a threshold, which need not be a score of the
+// set: that of another set, say.
+func (s *Set) Over(threshold float64) Point {
+	bad, good := 0.0, 0.0
+	s.ties(func(score, b, g float64) bool {
+		if score < threshold {
+			return false
+		}
+		bad, good = bad+b, good+g
+		return true
+	})
+	return Point{Threshold: threshold, TPR: bad / s.bad, FPR: good / s.good}
+}
+
+// Curve is the ROC curve: for each rate of false alarms that a threshold
+// reaches, the point with the most detection, in order of rising FPR. Between
+// two of them nothing better than the first can be had, as At says. Nil if one
+// class is missing.
+func (s *Set) Curve() []Point {
+	if s.bad == 0 || s.good == 0 {
+		return nil
+	}
+	var curve []Point
+	bad, good := 0.0, 0.0
+	s.ties(func(score, b, g float64) bool {
+		bad, good = bad+b, good+g
+		p := Point{Threshold: score, TPR: bad / s.bad, FPR: good / s.good}
+		if n := len(curve); n > 0 && g == 0 {
+			curve[n-1] = p // more detection at the same price
+		} else {
+			curve = append(curve, p)
+		}
+		return true
+	})
+	return curve
+}
+
 func ratio(n, of int) float64 { return float64(n) / float64(of) }
 
 // LogLoss is the mean negative log-likelihood, in nats. Scores are taken as at
@@ -104,28 +180,28 @@ func ratio(n, of int) float64 { return float64(n) / float64(of) }
 func (s *Set) LogLoss() float64 {
 	const edge = 1e-6
 	sum := 0.0
-	for _, x := range s.samples {
+	for i, x := range s.samples {
 		p := min(max(x.Score, edge), 1-edge)
 		if !x.Bad {
 			p = 1 - p
 		}
-		sum -= math.Log(p)
+		sum -= s.weight(i) * math.Log(p)
 	}
-	return sum / float64(len(s.samples))
+	return sum / (s.bad + s.good)
 }
 
 // Brier is the mean squared error of the probabilities (Brier, Monthly
 // Weather Review 78, 1950).
 func (s *Set) Brier() float64 {
 	sum := 0.0
-	for _, x := range s.samples {
+	for i, x := range s.samples {
 		d := x.Score
 		if x.Bad {
 			d = 1 - d
 		}
-		sum += d * d
+		sum += s.weight(i) * d * d
 	}
-	return sum / float64(len(s.samples))
+	return sum / (s.bad + s.good)
 }
 
 // Bin is a row of the calibration table.
@@ -139,7 +215,7 @@ type Bin struct {
 // Calibration sorts the samples into n bins of equal width and leaves out
 // empty ones. ECE, the expected calibration error, is the mean distance
 // between what was predicted and what came true, weighted by the bins' sizes
-// (Naeini et al., AAAI 2015).
+// (Naeini et al., AAAI 2015). Samples count as 1 each, whatever they weigh.
 func (s *Set) Calibration(n int) (bins []Bin, ece float64) {
 	all := make([]Bin, n)
 	for _, x := range s.samples {
