@@ -50,6 +50,7 @@ type tenantDay struct {
 // judged is one link that was asked about, as it was judged at first sight.
 type judged struct {
 	line    uint64
+	tenant  uint64
 	score   float64
 	level   reputation.Level
 	threat  evidence.Assertion
@@ -106,7 +107,7 @@ func (ev *evaluation) step(e *feed.Event) error {
 func (ev *evaluation) judge(e *feed.Event, l link.Link, rungs [len(listNames)]uint64) {
 	v := ev.table.Judge(l, ev.policy, e.Time)
 	j := judged{
-		line: uint64(e.Line), score: v.Score, level: v.Level, threat: v.Threat,
+		line: uint64(e.Line), tenant: rungs[2], score: v.Score, level: v.Level, threat: v.Threat,
 		class: class(l), stratum: ev.stratum(e, rungs), month: e.Time.UTC().Format("2006-01"),
 		house: slices.ContainsFunc(v.Reasons(), func(r reputation.Reason) bool { return r.Basis == reputation.WellKnown }),
 	}
@@ -244,7 +245,7 @@ func sampleSet(xs []labelled, keep func(labelled) bool) *scoring.Set {
 	var samples []scoring.Sample
 	for _, x := range xs {
 		if keep(x) {
-			samples = append(samples, scoring.Sample{Score: x.score, Bad: x.bad})
+			samples = append(samples, scoring.Sample{Score: x.score, Bad: x.bad, Group: x.tenant})
 		}
 	}
 	return scoring.New(samples)

@@ -21,7 +21,12 @@ type evalReport struct {
 	Seconds       float64  `json:"seconds"`
 
 	quality
-	Levels map[string]map[string]int `json:"levels"` // level → good, bad
+	// Intervals hold the figures above with a certainty of 95 %, by drawing
+	// tenants.
+	Intervals intervals `json:"intervals"`
+	// PerTenant counts the links of a tenant as one.
+	PerTenant quality                   `json:"per_tenant"`
+	Levels    map[string]map[string]int `json:"levels"` // level → good, bad
 	// CleanDangerous and CleanSuspicious are the shares of good links flagged so.
 	CleanDangerous  number `json:"clean_dangerous"`
 	CleanSuspicious number `json:"clean_suspicious"`
@@ -47,6 +52,25 @@ type quality struct {
 		At01  number `json:"0.1%"`
 		At001 number `json:"0.01%"`
 	} `json:"tpr_at_fpr"`
+}
+
+// intervals are pairs of the low and the high end.
+type intervals struct {
+	AUC [2]number `json:"auc"`
+	TPR struct {
+		At1  [2]number `json:"1%"`
+		At01 [2]number `json:"0.1%"`
+	} `json:"tpr_at_fpr"`
+}
+
+// draws are enough for two digits of an interval's ends.
+const draws = 200
+
+func intervalsOf(s *scoring.Set) (i intervals) {
+	ends := func(x scoring.Interval) [2]number { return [2]number{number(x.Low), number(x.High)} }
+	auc, tpr := s.Bootstrap(draws, .01, .001)
+	i.AUC, i.TPR.At1, i.TPR.At01 = ends(auc), ends(tpr[0]), ends(tpr[1])
+	return i
 }
 
 type classPart struct {
@@ -93,6 +117,8 @@ func qualityOf(s *scoring.Set) quality {
 func (r *evalReport) fill(xs []labelled) {
 	all := sampleSet(xs, func(labelled) bool { return true })
 	r.quality = qualityOf(all)
+	r.Intervals = intervalsOf(all)
+	r.PerTenant = qualityOf(all.PerGroup())
 	r.LogLoss, r.Brier = number(all.LogLoss()), number(all.Brier())
 	var ece float64
 	r.Calibration, ece = all.Calibration(15)
@@ -163,6 +189,11 @@ func (r *evalReport) writeTable(out io.Writer) error {
 	}
 	fmt.Fprintln(w, "\nlinks scored\tgood\tbad\tAUC\tTPR@1%\t@0.1%\t@0.01%\t")
 	row("all", r.quality)
+	for i, end := range []string{"at least", "at most"} {
+		x := &r.Intervals
+		fmt.Fprintf(w, "%s\t\t\t%v\t%v\t%v\t\t\n", end, x.AUC[i], x.TPR.At1[i], x.TPR.At01[i])
+	}
+	row("per tenant", r.PerTenant)
 	for _, s := range strata {
 		row(s, r.Strata[s])
 	}
