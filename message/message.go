@@ -126,20 +126,30 @@ func Links(t Type, s string) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) { scan(t, s, yield) }
 }
 
-// scan must not let yield escape. The walkers of HTML and mail keep theirs in
-// structs on the heap, so what they find is gathered first; maxFound bounds it.
+// scan must not let yield escape. Most texts hold no link: what else there is to
+// do has functions of its own, so that these pass through as few as can be.
 func scan(t Type, s string, yield func(Found, error) bool) {
-	var gathered []finding
-	switch t {
-	case HTML:
-		gathered = gather(s, htmlLinks(s))
-	case Mail:
-		gathered = gather(s, mailLinks(s))
-	default:
-		eachTextLink(s, yield)
+	if t == HTML || t == Mail {
+		scanDocument(t, s, yield)
 		return
 	}
-	for _, g := range gathered {
+	text := s
+	if len(s) > maxTextPart {
+		text = s[:textBound(s)]
+	}
+	if at := nextSign(text, 0); at < len(text) || len(text) < len(s) {
+		eachTextLink(s, text, at, yield)
+	}
+}
+
+// scanDocument gathers what is found first, because the walkers of HTML and mail
+// keep the function that they give it to in structs on the heap. maxFound bounds it.
+func scanDocument(t Type, s string, yield func(Found, error) bool) {
+	links := htmlLinks(s)
+	if t == Mail {
+		links = mailLinks(s)
+	}
+	for _, g := range gather(s, links) {
 		if !yield(g.Found, g.err) {
 			return
 		}

@@ -10,26 +10,20 @@ import (
 const maxLink = 8 * link.MaxLen
 
 // eachTextLink calls yield with each link of a plain text, as many as one
-// message may have, until it returns false.
-func eachTextLink(s string, yield func(Found, error) bool) {
-	text := s
-	if len(s) > maxTextPart {
-		text = s[:textBound(s)]
-	}
-	// Most messages end here; only then is it worth to lay out a textScan.
-	if at := nextSign(text, 0); at < len(text) {
-		t := textScan{s: text, next: at}
-		for n := 0; t.find(); n++ {
-			if n == maxFound {
-				yield(Found{}, &BoundError{Bound: "links", Unscanned: len(s) - t.f.Offset})
-				return
-			}
-			if !yield(t.f, nil) {
-				return
-			}
-			if t.cut > 0 && !yield(Found{}, &BoundError{Bound: "length", Unscanned: t.cut}) {
-				return
-			}
+// message may have, until it returns false. at is the first sign of one in text,
+// which is what of s is looked at.
+func eachTextLink(s, text string, at int, yield func(Found, error) bool) {
+	t := textScan{s: text, next: at}
+	for n := 0; t.find(); n++ {
+		if n == maxFound {
+			yield(Found{}, &BoundError{Bound: "links", Unscanned: len(s) - t.f.Offset})
+			return
+		}
+		if !yield(t.f, nil) {
+			return
+		}
+		if t.cut > 0 && !yield(Found{}, &BoundError{Bound: "length", Unscanned: t.cut}) {
+			return
 		}
 	}
 	if len(text) < len(s) {

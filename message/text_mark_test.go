@@ -32,10 +32,5 @@ func TestMarks(t *testing.T) {
 		if got := marks(s); got != want {
 			t.Fatalf("marks(%q): got %064b, want %064b", s, got, want)
 		}
-		for i := range s {
-			if got := lastMarks(s, i); got != want>>i {
-				t.Fatalf("lastMarks(%q, %d): got %064b, want %064b", s, i, got, want>>i)
-			}
-		}
 	}
 }

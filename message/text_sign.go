@@ -15,87 +15,125 @@ import "math/bits"
 // of 64 bytes, which is a chat message at once. Three passes of
 // strings.IndexByte cost half as much again: a call for each pass and each dot.
 func nextSign(s string, i int) int {
-	for ; i+64 <= len(s); i += 64 {
+	for ; i+64 < len(s); i += 64 {
 		if m := marks(s[i : i+64]); m != 0 {
 			if at := pickSign(s, i, m); at >= 0 {
 				return at
 			}
 		}
 	}
-	if i < len(s) {
-		if at := pickSign(s, i, lastMarks(s, i)); at >= 0 {
+	var m uint64
+	n := len(s) - i
+	switch {
+	case n >= 16:
+		m = marks(s[i:])
+	case n < 2:
+		return len(s)
+	case len(s) >= 16:
+		m = marks(s[len(s)-16:]) >> (16 - n)
+	default:
+		m = marksOf(s[i:])
+	}
+	// The last byte is no sign: most texts end in a full stop.
+	if m &^= 1 << uint(n-1); m != 0 {
+		if at := pickSign(s, i, m); at >= 0 {
 			return at
 		}
 	}
 	return len(s)
 }
 
-// lastMarks is marks of s[i:], which is less than 64 bytes.
-func lastMarks(s string, i int) uint64 {
-	switch n := len(s) - i; {
-	case n >= 16:
-		return marks(s[i:])
-	case len(s) >= 16:
-		return marks(s[len(s)-16:]) >> (16 - n)
-	}
-	return marksOf(s[i:])
-}
-
 // pickSign gives the first of the marked bytes from i on that is a sign, or -1.
+// The last byte of s may not be marked.
+//
+// Marks that are none (7:30, e.g., 12.50) stand in every fourth message and
+// follow no pattern, so that a machine would guess wrong at each condition on
+// what stands around them. Their neighbours are looked up in tables instead.
 func pickSign(s string, i int, m uint64) int {
 	for ; m != 0; m &= m - 1 {
 		at := i + bits.TrailingZeros64(m)
-		if at+1 >= len(s) {
-			break
+		before, second := byte(' '), byte(' ')
+		if at > 0 {
+			before = s[at-1]
 		}
-		switch next := s[at+1]; s[at] {
-		case '.':
-			if textClass[next]&(inName|closesBracket) != 0 && at > 0 && at+2 < len(s) && isDotSign(s, at) {
-				return at
-			}
-		case ':':
-			if isColonSign(s, at) {
-				return at
-			}
-		default:
-			if next|0x20 == 'd' && dotAt(s, at) > 0 {
-				return at
-			}
+		if at+2 < len(s) {
+			second = s[at+2]
+		}
+		signs := signAt[s[at]] & signBefore[before] & signAfter[s[at+1]] & signSecond[second]
+		if signs != 0 && isSign(s, at, signs) {
+			return at
 		}
 	}
 	return -1
 }
 
-// isDotSign reports whether the dot at i, with a name or a bracket behind it,
-// may be the last but one thing in a host. A letter or more stand behind it, for
-// no top-level domain has fewer than two or a digit in front; before it a name
-// or a bracket. Or it is the dot of "[.]", or the first of an IPv4 address.
-func isDotSign(s string, i int) bool {
-	before, next := textClass[s[i-1]], textClass[s[i+1]]
-	switch {
-	case next&closesBracket != 0:
-		return before&opensBracket != 0
-	case before&(inHost|closesBracket) == 0:
-		return false
-	case next&isDigit == 0:
-		return textClass[s[i+2]]&(inName|isDigit) == inName
-	}
-	return before&isDigit != 0 && quad(s, i)
-}
+// Signs by what they are made of, a bit each.
+const (
+	dotName     uint8 = 1 << iota // .  between names: no top-level domain has fewer than two bytes or begins with a digit
+	dotDigit                      // .  between digits, the first of an IPv4 address
+	dotBracket                    // .  in [.]
+	colonSlash                    // :  before a slash or a bracket
+	colonClosed                   // :  in [:]
+	colonScript                   // :  of javascript: or data:
+	bracketDot                    // [  of [dot]
+)
 
-// isColonSign reports whether the colon at i may belong to a scheme: a slash or
-// a bracket stands behind it, or javascript or data before.
-func isColonSign(s string, i int) bool {
-	c := s[i+1]
-	switch {
-	case c == '/' || c == '\\' || c == '[':
-		return true
-	case i == 0:
-		return false
-	case textClass[c]&closesBracket != 0 && textClass[s[i-1]]&opensBracket != 0:
-		return true
+// Which signs a byte may be, stand right before, right behind, and behind that. A
+// space stands for the beginning and the end of the text, too.
+var signAt, signBefore, signAfter, signSecond = func() (at, before, after, second [256]uint8) {
+	at['.'] = dotName | dotDigit | dotBracket
+	at[':'] = colonSlash | colonClosed | colonScript
+	at['['] = bracketDot
+	for b := range 256 {
+		class := textClass[b]
+		before[b] = colonSlash | bracketDot
+		after[b] = colonScript
+		second[b] = colonSlash | colonClosed | colonScript | bracketDot
+		if b != ' ' {
+			second[b] |= dotBracket
+		}
+		if class&(inHost|closesBracket) != 0 {
+			before[b] |= dotName
+		}
+		if class&(inName|isDigit) == inName {
+			after[b] |= dotName
+			second[b] |= dotName
+		}
+		if class&isDigit != 0 {
+			before[b] |= dotDigit
+			after[b] |= dotDigit
+			second[b] |= dotDigit
+		}
+		if class&opensBracket != 0 {
+			before[b] |= dotBracket | colonClosed
+		}
+		if class&closesBracket != 0 {
+			after[b] |= dotBracket | colonClosed
+		}
 	}
-	return (s[i-1]|0x20 == 't' || s[i-1]|0x20 == 'a') && unfollowed(s[:i]) != 0
+	for _, b := range []byte("tTaA") {
+		before[b] |= colonScript
+	}
+	for _, b := range []byte(`/\[`) {
+		after[b] |= colonSlash
+	}
+	after['d'] |= bracketDot
+	after['D'] |= bracketDot
+	second['.'] |= dotDigit
+	return at, before, after, second
+}()
+
+// isSign looks further around the byte at i than the tables do.
+func isSign(s string, i int, signs uint8) bool {
+	switch {
+	case signs&dotDigit != 0:
+		return quad(s, i)
+	case signs == colonScript:
+		return unfollowed(s[:i]) != 0
+	case signs&bracketDot != 0:
+		return dotAt(s, i) > 0
+	}
+	return true
 }
 
 // quad reports whether the dot at i, between digits, is the first of three.
