@@ -293,7 +293,7 @@ func mayHoldLink(s string, next byte) bool {
 func maySign(s string, i int, next byte) bool {
 	switch s[i] {
 	case '.':
-		c := byteAfter(s, i, next)
+		c := byteBehind(s, i+1, next)
 		return c == '&' || textClass[c]&inName != 0 ||
 			textClass[c]&closesBracket != 0 && (i == 0 || textClass[s[i-1]]&opensBracket != 0 || s[i-1] == ';')
 	case ':':
@@ -306,6 +306,28 @@ func maySign(s string, i int, next byte) bool {
 		return n > 0 && hidesSign(v)
 	}
 	return false
+}
+
+// byteBehind gives the first byte at i or behind it of what the reader sees; next
+// at the end. A no-break space is a space: many mails begin with a sentence and
+// hundreds of "&nbsp;&zwnj;", so that a list of mails shows nothing behind it.
+func byteBehind(s string, i int, next byte) byte {
+	for i < len(s) {
+		if s[i] != '&' {
+			return s[i]
+		}
+		v, n := charRef(s[i:], false)
+		switch {
+		case n == 0:
+			return '&'
+		case v == "\u00a0":
+			return ' '
+		case invisible(v) == 0:
+			return v[0]
+		}
+		i += n
+	}
+	return next
 }
 
 // byteAfter gives the byte behind s[i]; next at the end.
