@@ -80,7 +80,11 @@ func (h *hold) tell(server string) error {
 	return nil
 }
 
-func (h *hold) release() error { return h.f.Close() }
+// release lifts the lock before it closes the file: a child that is just being
+// forked has a copy of the descriptor until it executes, and with it the lock.
+func (h *hold) release() error {
+	return errors.Join(syscall.Flock(int(h.f.Fd()), syscall.LOCK_UN), h.f.Close())
+}
 
 // readHolder reads what the holder wrote, which may be half of it.
 func readHolder(dir string, r io.Reader) *HeldError {
