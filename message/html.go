@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"strings"
+	"sync"
 )
 
 // Bounds of one message. All its parts share them.
@@ -74,8 +75,11 @@ func (w *walk) html(s string) {
 	if over > 0 {
 		s = s[:maxTextPart]
 	}
-	h := htmlScan{w: w, doc: s, fixed: -1}
+	rooms := lentRooms.Get().(*htmlRooms)
+	h := newHTMLScan(w, s, rooms)
 	h.document()
+	*rooms = htmlRooms{} // what was read is forgotten
+	lentRooms.Put(rooms)
 	if over > 0 {
 		w.bound("size", over)
 	}
@@ -101,9 +105,6 @@ type htmlScan struct {
 	nested   bool   // inside what is markup to some clients only; such places do not nest
 	unclosed uint32 // raw elements known to have no end tag before the end of what is scanned
 	attrs    []attr // of the tag at hand, those that matter
-	// Most tags have no more, most documents nest no more: no allocation.
-	attrsRoom   [8]attr
-	pendingRoom [4]Found
 
 	run   textRun
 	shown shownText
@@ -121,12 +122,30 @@ type attr struct {
 	start, end int
 }
 
+// htmlRooms are what the slices of an htmlScan begin with: most tags have no more
+// attributes, most documents nest no more. They are lent, for to allocate them
+// takes as long as to look at a sixth of a short mail, and returned empty.
+type htmlRooms struct {
+	attrs   [8]attr
+	pending [4]Found
+	pieces  [16]piece
+	buf     [512]byte
+	steps   [32]offsetStep
+	shown   [128]byte
+}
+
+var lentRooms = sync.Pool{New: func() any { return new(htmlRooms) }}
+
+func newHTMLScan(w *walk, doc string, rooms *htmlRooms) htmlScan {
+	return htmlScan{
+		w: w, doc: doc, fixed: -1,
+		attrs: rooms.attrs[:0], pending: rooms.pending[:0],
+		run:   textRun{pieces: rooms.pieces[:0], buf: rooms.buf[:0], from: offsets{rooms.steps[:0]}},
+		shown: shownText{buf: rooms.shown[:0]},
+	}
+}
+
 func (h *htmlScan) document() {
-	h.pending = h.pendingRoom[:0]
-	h.run.pieces = h.run.piecesRoom[:0]
-	h.run.buf = h.run.bufRoom[:0]
-	h.run.from.steps = h.run.stepsRoom[:0]
-	h.shown.buf = h.shown.bufRoom[:0]
 	start := 0
 	if strings.HasPrefix(h.doc, "\ufeff") {
 		start = len("\ufeff")
@@ -312,7 +331,7 @@ func readName(s string, pos int) (what uint32, key uint64, end int) {
 // ends. An attribute that stands there twice is kept twice, because not all
 // clients take the first.
 func (h *htmlScan) attributes(s string, pos int) int {
-	h.attrs = h.attrsRoom[:0]
+	h.attrs = h.attrs[:0]
 	if pos < len(s) && s[pos] == '>' {
 		return pos + 1
 	}

@@ -39,10 +39,6 @@ type textRun struct {
 	from  offsets
 	cuts  []int // places in buf where an element begins or ends
 	finds []Found
-
-	piecesRoom [16]piece
-	stepsRoom  [32]offsetStep
-	bufRoom    [512]byte
 }
 
 type piece struct {
@@ -387,7 +383,6 @@ type shownText struct {
 	many       bool
 	space      bool // a gap came since
 	alt        string
-	bufRoom    [128]byte
 }
 
 func (t *shownText) reset() {

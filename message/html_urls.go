@@ -255,7 +255,9 @@ func (h *htmlScan) srcdoc(a attr) {
 	if h.fixed >= 0 {
 		at = h.fixed
 	}
-	inner := htmlScan{w: h.w, doc: v, fixed: at, depth: h.depth + 1}
+	var rooms htmlRooms
+	inner := newHTMLScan(h.w, v, &rooms)
+	inner.fixed, inner.depth = at, h.depth+1
 	inner.document()
 }
 
