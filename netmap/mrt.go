@@ -80,6 +80,9 @@ func (b *Builder) readMRT(in *bufio.Reader, sum *Summary) error {
 		var err error
 		switch {
 		case kind == mrtTableDumpV2 && (subtype == ribIPv4Unicast || subtype == ribIPv6Unicast):
+			if err = d.flush(b, sum); err != nil { // the votes of a row are still there
+				break
+			}
 			var kept bool
 			kept, at.Err = b.rib(d, body, subtype == ribIPv4Unicast)
 			err = sum.take(kept, at)

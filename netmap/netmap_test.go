@@ -6,28 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"headlight.example/netmap"
 )
 
-func read(t *testing.T, texts ...string) *netmap.Map {
+// read makes a Map of texts, each a file.
+func read(t *testing.T, files ...string) *netmap.Map {
 	t.Helper()
 	var b netmap.Builder
-	for _, text := range texts {
-		if _, err := b.Read(strings.NewReader(text)); err != nil {
+	for _, f := range files {
+		if _, err := b.Read(strings.NewReader(f)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return b.Map()
 }
 
-// network is what Lookup says, as "prefix as"; "" for nothing.
-func network(m *netmap.Map, addr string) string {
+// lookup gives "prefix AS", or "" for what is not known.
+func lookup(m *netmap.Map, addr string) string {
 	n, ok := m.Lookup(netip.MustParseAddr(addr))
 	if !ok {
 		return ""
@@ -35,236 +37,376 @@ func network(m *netmap.Map, addr string) string {
 	return fmt.Sprint(n.Prefix, " ", n.AS)
 }
 
-func TestTheLongestPrefixAnswers(t *testing.T) {
+func TestLookup(t *testing.T) {
 	t.Parallel()
-	m := read(t,
-		"10.0.0.0\t8\t1\n10.1.0.0\t16\t2\n10.1.1.0/24\t3\n10.1.1.128\t25\t4_5,6\n",
-		"2001:db8::,2001:db8:0:ffff:ffff:ffff:ffff:ffff,7,Seven\n::ffff:192.0.2.0,::ffff:192.0.2.255,8,\"Eight, \"\"Inc.\"\"\"\n",
-		"16909060,16909065,9,Nine\n255.255.255.255,255.255.255.255,AS10\n")
-	for addr, want := range map[string]string{
-		"9.255.255.255":               "",
-		"10.0.0.0":                    "10.0.0.0/8 1",
-		"10.1.0.255":                  "10.1.0.0/16 2",
-		"10.1.1.127":                  "10.1.1.0/24 3",
-		"10.1.1.128":                  "10.1.1.128/25 4",
-		"10.1.2.0":                    "10.1.0.0/16 2",
-		"10.255.255.255":              "10.0.0.0/8 1",
-		"11.0.0.0":                    "",
-		"::ffff:10.1.1.1":             "10.1.1.0/24 3",
-		"2001:db8::1%eth0":            "2001:db8::/48 7",
-		"2001:db8:1::":                "",
-		"192.0.2.255":                 "192.0.2.0/24 8",
-		"1.2.3.3":                     "",
-		"1.2.3.4":                     "1.2.3.4/30 9",
-		"1.2.3.9":                     "1.2.3.8/31 9",
-		"1.2.3.10":                    "",
-		"255.255.255.255":             "255.255.255.255/32 10",
-		"255.255.255.254":             "",
-		"ffff:ffff:ffff:ffff::ffff:1": "",
+	for _, tt := range []struct {
+		name  string
+		files []string
+		addr  string
+		want  string
+	}{
+		{"a decimal range that is a prefix", []string{"3221225984,3221226239,64496,A\n"}, "192.0.2.77", "192.0.2.0/24 64496"},
+		{"a dotted range that is a prefix", []string{"192.0.2.0,192.0.2.255,64496,A\n"}, "192.0.2.77", "192.0.2.0/24 64496"},
+		{"the address before", []string{"192.0.2.0,192.0.2.255,64496,A\n"}, "192.0.1.255", ""},
+		{"the address behind", []string{"192.0.2.0,192.0.2.255,64496,A\n"}, "192.0.3.0", ""},
+		{"one address", []string{"192.0.2.9,192.0.2.9,64496,A\n"}, "192.0.2.9", "192.0.2.9/32 64496"},
+		{"the largest aligned block at the start of a range", []string{"192.0.2.4,192.0.2.20,64496,A\n"}, "192.0.2.5", "192.0.2.4/30 64496"},
+		{"in the middle of it", []string{"192.0.2.4,192.0.2.20,64496,A\n"}, "192.0.2.8", "192.0.2.8/29 64496"},
+		{"at its end", []string{"192.0.2.4,192.0.2.20,64496,A\n"}, "192.0.2.20", "192.0.2.20/32 64496"},
+		{"behind its end", []string{"192.0.2.4,192.0.2.20,64496,A\n"}, "192.0.2.21", ""},
+		{"neighbours of one AS are not joined", []string{"192.0.2.0,192.0.2.127,64496,A\n192.0.2.128,192.0.2.255,64496,A\n"}, "192.0.2.200", "192.0.2.128/25 64496"},
+		{"a range to the last IPv4 address", []string{"255.255.255.254,255.255.255.255,64496,A\n"}, "255.255.255.255", "255.255.255.254/31 64496"},
+		{"a range from the first", []string{"0,255,64496,A\n"}, "0.0.0.0", "0.0.0.0/24 64496"},
+		{"an IPv6 range", []string{"2001:db8::,2001:db8::ffff:ffff:ffff:ffff,64496,A\n"}, "2001:db8::1", "2001:db8::/64 64496"},
+		{"one that is not a prefix", []string{"2001:db8::,2001:db8:2:ffff:ffff:ffff:ffff:ffff,64496,A\n"}, "2001:db8:2::1", "2001:db8:2::/48 64496"},
+		{"a range to the last IPv6 address", []string{"ffff::,ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff,64496,A\n"}, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff::/16 64496"},
+		{"longer than /64", []string{"2001:db8::/32\t64496\n2001:db8::8000:0:0:0/65\t64497\n"}, "2001:db8::7fff:ffff:ffff:ffff", "2001:db8::/32 64496"},
+		{"longer than /64, within", []string{"2001:db8::/32\t64496\n2001:db8::8000:0:0:0/65\t64497\n"}, "2001:db8::8000:0:0:1", "2001:db8:0:0:8000::/65 64497"},
+		{"a mapped address in a file", []string{"::ffff:192.0.2.0\t120\t64496\n"}, "192.0.2.1", "192.0.2.0/24 64496"},
+		{"a mapped address that is asked for", []string{"192.0.2.0\t24\t64496\n"}, "::ffff:192.0.2.1", "192.0.2.0/24 64496"},
+		{"a zone is ignored", []string{"fe80::/10\t64496\n"}, "fe80::1%eth0", "fe80::/10 64496"},
+		{"the longest prefix", []string{"192.0.0.0\t8\t64496\n192.0.2.0\t24\t64497\n192.0.0.0\t16\t64498\n"}, "192.0.2.1", "192.0.2.0/24 64497"},
+		{"behind a nested prefix the outer one again", []string{"192.0.0.0\t8\t64496\n192.0.2.0\t24\t64497\n"}, "192.0.3.0", "192.0.0.0/8 64496"},
+		{"the longest prefix of an earlier file", []string{"192.0.2.0\t24\t64497\n", "192.0.0.0\t16\t64498\n"}, "192.0.2.1", "192.0.2.0/24 64497"},
+		{"of equal prefixes that of a later file", []string{"192.0.2.0\t24\t64497\n", "3221225984,3221226239,64496,A\n"}, "192.0.2.1", "192.0.2.0/24 64496"},
+		{"both families of two files", []string{"192.0.2.0\t24\t64497\n", "2001:db8::,2001:db8::f,64496,A\n"}, "2001:db8::1", "2001:db8::/124 64496"},
+		{"of several origins the first", []string{"192.0.2.0\t24\t64497_64496\n"}, "192.0.2.1", "192.0.2.0/24 64497"},
+		{"of an AS_SET the first", []string{"192.0.2.0\t24\t64498,64496_64499\n"}, "192.0.2.1", "192.0.2.0/24 64498"},
+		{"host bits are cut", []string{"192.0.2.7\t24\t64496\n"}, "192.0.2.1", "192.0.2.0/24 64496"},
+		{"AS 0 leaves no hole", []string{"192.0.0.0\t16\t64496\n192.0.2.0\t24\t0\n"}, "192.0.2.1", "192.0.0.0/16 64496"},
+		{"a default route answers for nobody", []string{"0.0.0.0\t0\t64496\n192.0.2.0\t24\t64497\n"}, "198.51.100.1", ""},
+		{"the highest AS", []string{"192.0.2.0\t24\t4294967295\n"}, "192.0.2.1", "192.0.2.0/24 4294967295"},
+		{"AS before the number", []string{"192.0.2.0,192.0.2.255,AS64496,A\n"}, "192.0.2.1", "192.0.2.0/24 64496"},
+		{"no organisation", []string{"192.0.2.0,192.0.2.255,64496\n"}, "192.0.2.1", "192.0.2.0/24 64496"},
+		{"all fields in quotes, CRLF, a byte order mark", []string{"\ufeff\"192.0.2.0\",\"192.0.2.255\",\"64496\",\"A\"\r\n"}, "192.0.2.1", "192.0.2.0/24 64496"},
+		{"no end of line at the end", []string{"# c\n; d\n\n192.0.2.0/24\t64496"}, "192.0.2.1", "192.0.2.0/24 64496"},
 	} {
-		if got := network(m, addr); got != want {
-			t.Errorf("%s: got %q, want %q", addr, got, want)
-		}
-	}
-	if got := m.Name(8); got != `Eight, "Inc."` {
-		t.Errorf("name of AS 8: %q", got)
-	}
-	if got := m.Name(1); got != "" {
-		t.Errorf("name of AS 1: %q, which no file has", got)
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := lookup(read(t, tt.files...), tt.addr); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 
-func TestWhatIsReadLaterHolds(t *testing.T) {
+func TestEmptyMapKnowsNothing(t *testing.T) {
 	t.Parallel()
-	m := read(t, "10.0.0.0\t8\t1\n", "10.0.0.0\t8\t2\n10.0.0.0\t8\t3\n")
-	if got := network(m, "10.2.3.4"); got != "10.0.0.0/8 3" || m.Len() != 1 {
-		t.Errorf("got %q of %d prefixes, want the last", got, m.Len())
+	for _, m := range []*netmap.Map{nil, {}, new(netmap.Builder).Map()} {
+		for _, a := range []netip.Addr{{}, netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")} {
+			if n, ok := m.Lookup(a); ok || n != (netmap.Network{}) {
+				t.Errorf("%v: got %v", a, n)
+			}
+		}
+		if m.Name(64496) != "" || m.Len() != 0 {
+			t.Errorf("got %q, %d", m.Name(64496), m.Len())
+		}
+	}
+	if _, ok := read(t, "192.0.2.0\t24\t64496\n").Lookup(netip.Addr{}); ok {
+		t.Error("the zero address belongs to a network")
 	}
 }
 
-func TestANilMapKnowsNothing(t *testing.T) {
+func TestName(t *testing.T) {
 	t.Parallel()
-	var nobody *netmap.Map
-	for _, m := range []*netmap.Map{nobody, {}, new(netmap.Builder).Map()} {
-		if n, ok := m.Lookup(netip.MustParseAddr("10.0.0.1")); ok {
-			t.Errorf("got %v", n)
-		}
-		if _, ok := m.Lookup(netip.Addr{}); ok || m.Name(1) != "" || m.Len() != 0 {
-			t.Error("it knows something")
+	m := read(t, `192.0.2.0,192.0.2.255,64496,"A ""quoted"", one"
+198.51.100.0,198.51.100.255,64497,plain
+203.0.113.0,203.0.113.255,64497,plain later
+192.0.2.0,192.0.2.1,64498,`+"\x1b[31m\xffred\u0085"+`
+192.0.2.0,192.0.2.1,64500,`+strings.Repeat("x", netmap.MaxName-1)+`é
+192.0.2.0,192.0.2.1,64501,`+strings.Repeat("x", netmap.MaxName)+`
+192.0.2.0,192.0.2.1,64502,
+`)
+	for as, want := range map[uint32]string{
+		64495: "", 64496: `A "quoted", one`, 64497: "plain later", 64498: "[31mred", 64499: "",
+		64500: strings.Repeat("x", netmap.MaxName-1), 64501: strings.Repeat("x", netmap.MaxName), 64502: "", 64503: "",
+	} {
+		if got := m.Name(as); got != want || !utf8.ValidString(got) {
+			t.Errorf("%d: got %q, want %q", as, got, want)
 		}
 	}
 }
 
 func TestLookupDoesNotAllocate(t *testing.T) {
-	m := read(t, "10.0.0.0\t8\t1\n2001:db8::\t32\t2\n")
-	a, b := netip.MustParseAddr("10.1.1.1"), netip.MustParseAddr("2001:db8::1")
-	if n := testing.AllocsPerRun(100, func() { m.Lookup(a); m.Lookup(b) }); n != 0 {
+	m := read(t, "192.0.2.0,192.0.2.255,64496,A\n2001:db8::,2001:db8::ffff,64496,A\n")
+	addrs := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("::ffff:192.0.2.1"), netip.MustParseAddr("2001:db8::1%eth0")}
+	if n := testing.AllocsPerRun(100, func() {
+		for _, a := range addrs {
+			if n, ok := m.Lookup(a); !ok || m.Name(n.AS) != "A" {
+				t.Fatal(a)
+			}
+		}
+	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
-// The extracts are told of in testdata/README.md.
-func TestRealExtracts(t *testing.T) {
+func TestMapIsNotChangedByItsBuilder(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ file, format, addr, want, name string }{
-		{"asn-ipv4-num.csv", "csv", "1.0.0.1", "1.0.0.0/24 13335", "Cloudflare, Inc."},
-		{"asn-ipv6.csv", "csv", "2001:200:1ba::5", "2001:200:1ba::/48 24047", "Internet Systems Consortium, Inc."},
-		{"ipasn.dat", "pfx2as", "", "", ""},
-		{"rib.mrt", "mrt", "1.0.0.1", "1.0.0.0/24 15169", ""},
-	} {
-		var b netmap.Builder
-		f, err := os.Open("testdata/" + c.file)
-		if err != nil {
+	var b netmap.Builder
+	for i := range 2 {
+		if _, err := b.Read(strings.NewReader(fmt.Sprintf("192.0.2.0,192.0.2.255,%d,A%d\n", 64496+i, i))); err != nil {
 			t.Fatal(err)
 		}
-		sum, err := b.Read(f)
-		f.Close()
-		if err != nil || sum.Format != c.format || sum.Kept < 3 || sum.Malformed > 0 {
-			t.Errorf("%s: %+v, %v", c.file, sum, err)
-			continue
+		if i > 0 {
+			break
 		}
-		m := b.Map()
-		if c.addr == "" {
-			continue
-		}
-		n, _ := m.Lookup(netip.MustParseAddr(c.addr))
-		if got := network(m, c.addr); got != c.want || m.Name(n.AS) != c.name {
-			t.Errorf("%s: %s is in %q of %q", c.file, c.addr, got, m.Name(n.AS))
-		}
+		before := b.Map()
+		defer func() {
+			if got := lookup(before, "192.0.2.1") + before.Name(64496) + before.Name(64497); got != "192.0.2.0/24 64496A0" {
+				t.Errorf("got %q", got)
+			}
+		}()
 	}
-}
-
-func TestAPackedFileIsUnpacked(t *testing.T) {
-	t.Parallel()
-	var z bytes.Buffer
-	w := gzip.NewWriter(&z)
-	io.WriteString(w, "10.0.0.0\t8\t1\n")
-	w.Close()
-	if got := network(read(t, z.String()), "10.0.0.1"); got != "10.0.0.0/8 1" {
+	if got := lookup(b.Map(), "192.0.2.1"); got != "192.0.2.0/24 64497" {
 		t.Errorf("got %q", got)
 	}
-	var b netmap.Builder
-	if _, err := b.Read(bytes.NewReader(z.Bytes()[:z.Len()-5])); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("cut short: %v", err)
-	}
 }
 
-func TestADumpCutShortTellsWhere(t *testing.T) {
+// TestExtracts reads the beginnings of real tables.
+func TestExtracts(t *testing.T) {
 	t.Parallel()
-	whole, err := os.ReadFile("testdata/rib.mrt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b netmap.Builder
-	sum, err := b.Read(bytes.NewReader(whole[:len(whole)-1]))
-	at, ok := errors.AsType[*netmap.EntryError](err)
-	if !errors.Is(err, io.ErrUnexpectedEOF) || !ok || at.Offset != sum.Bytes || sum.Kept == 0 || b.Map().Len() == 0 {
-		t.Errorf("%+v, %v", sum, err)
-	}
-}
-
-func TestMalformedLinesAreCounted(t *testing.T) {
-	t.Parallel()
-	bad := []string{
-		"1.0.0.0,0.0.0.1,1", "1.0.0.0,2001:db8::,1", "x,1.0.0.0,1", "1.0.0.0,1.0.0.1", "1.0.0.0,1.0.0.1,x",
-		"4294967296,4294967297,1", "1.0.0.0,1.0.0.1,4294967296", `"1.0.0.0,1.0.0.1,1`, "fe80::1%eth0,fe80::2,1",
-		strings.Repeat("1", 4096),
-	}
-	var b netmap.Builder
-	sum, err := b.Read(strings.NewReader("10.0.0.0,10.0.0.255,1\n" + strings.Join(bad, "\n")))
-	if err != nil || sum.Malformed != len(bad) || sum.Kept != 1 || sum.First == nil || sum.First.Line != 2 {
-		t.Errorf("%+v, %v", sum, err)
-	}
-	if _, err := b.Read(strings.NewReader("10.0.0.0,10.0.0.255,1\n" + strings.Repeat(bad[0]+"\n", 11))); err == nil {
-		t.Error("a mostly malformed file was taken")
-	}
-	if _, err := b.Read(strings.NewReader("# nothing\n")); err == nil {
-		t.Error("a file of nothing was taken")
-	}
-	sum, err = b.Read(strings.NewReader("0.0.0.0\t0\t1\n10.0.0.0\t8\t0\n10.0.0.0\t8\t1\n10.0.0.0\t33\t1\n"))
-	if err != nil || sum.Nobody != 2 || sum.Kept != 1 || sum.Malformed != 1 {
-		t.Errorf("%+v, %v", sum, err)
-	}
-}
-
-func TestBounds(t *testing.T) {
-	t.Parallel()
-	line := "10.0.0.0,10.0.0.255,1," // 4,095 bytes and the end of the line are just allowed
-	line += strings.Repeat("n", 4095-len(line))
-	for extra, want := range []int{0, 1} {
-		var b netmap.Builder
-		sum, err := b.Read(strings.NewReader(line + strings.Repeat("n", extra) + "\n11.0.0.0,11.0.0.255,1\n"))
-		if err != nil || sum.Malformed != want || len(b.Map().Name(1)) != 256*(1-want) {
-			t.Errorf("a line of %d bytes: %+v, %v", len(line)+extra+1, sum, err)
-		}
-	}
-	for max, ok := range map[int]bool{2: true, 1: false} {
-		b := netmap.Builder{MaxPrefixes: max}
-		if _, err := b.Read(strings.NewReader("10.0.0.0\t8\t1\n11.0.0.0\t8\t1\n")); (err == nil) != ok {
-			t.Errorf("two prefixes, at most %d: %v", max, err)
-		}
-	}
-	for max, ok := range map[int64]bool{13: true, 12: false} {
-		b := netmap.Builder{MaxBytes: max}
-		if _, err := b.Read(strings.NewReader("10.0.0.0\t8\t1\n")); (err == nil) != ok {
-			t.Errorf("13 bytes, at most %d: %v", max, err)
-		}
-	}
-	// RFC 6396 §2: type 13, subtype 2, and a length.
-	record := func(n uint32) string {
-		return "\x00\x00\x00\x00\x00\x0d\x00\x02" + string([]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
-	}
-	for n, want := range map[uint32]string{4 << 20: "0 of 4194304 bytes", 4<<20 + 1: "more than 4194304"} {
-		var b netmap.Builder
-		if _, err := b.Read(strings.NewReader(record(n))); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("a record of %d bytes: %v", n, err)
-		}
-	}
-}
-
-// slow answers by looking at every prefix.
-type slow []netmap.Network
-
-func (s slow) lookup(a netip.Addr) (best netmap.Network, ok bool) {
-	for _, n := range s {
-		if n.Prefix.Contains(a) && (!ok || n.Prefix.Bits() >= best.Prefix.Bits()) {
-			best, ok = n, true
-		}
-	}
-	return best, ok
-}
-
-func TestLookupEqualsTheObvious(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(200) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		addr := func() netip.Addr { // few different ones, so that prefixes nest
-			b := [16]byte{0x20, 1, byte(r.IntN(3)), byte(r.IntN(256)), 7: byte(r.IntN(2)), 8: byte(r.IntN(256)), 15: byte(r.IntN(256))}
-			if seed%2 == 0 {
-				return netip.AddrFrom4([4]byte(b[1:]))
-			}
-			return netip.AddrFrom16(b)
-		}
-		var text strings.Builder
-		var twin slow
-		for range 1 + r.IntN(60) {
-			a := addr()
-			p, err := a.Prefix(1 + r.IntN(a.BitLen()))
+	for _, tt := range []struct {
+		file   string
+		want   netmap.Summary
+		n      int
+		looked map[string]string
+	}{
+		{"asn-ipv4-num.csv", netmap.Summary{Format: "csv", Entries: 60, Kept: 60}, 120, map[string]string{
+			"1.0.0.1": "1.0.0.0/24 13335", "1.0.1.1": "", "1.0.132.9": "1.0.128.0/18 23969", "1.1.0.255": ""}},
+		{"asn-ipv6.csv", netmap.Summary{Format: "csv", Entries: 60, Kept: 60}, 240, map[string]string{
+			"2001:4:112::1": "2001:4:112::/48 112", "2001:200:1ba::": "2001:200:1ba::/48 24047", "2001:218:1fff::": "2001:218::/35 2914"}},
+		{"ipasn.dat", netmap.Summary{Format: "pfx2as", Entries: 58, Kept: 58}, 58, map[string]string{
+			"1.0.128.0": "1.0.128.0/19 9737", "1.0.129.1": "1.0.129.0/24 23969", "8.8.178.1": "8.8.178.0/24 10310", "8.8.179.1": "8.0.0.0/9 3356", "8.200.0.1": "8.0.0.0/8 3356"}},
+		{"rib.mrt", netmap.Summary{Format: "mrt", Entries: 5, Kept: 3, Nobody: 1}, 3, map[string]string{
+			"1.0.0.1": "1.0.0.0/24 15169", "1.0.4.1": "1.0.4.0/24 56203", "1.0.5.1": "1.0.5.0/24 56203", "9.9.9.9": ""}},
+	} {
+		t.Run(tt.file, func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(filepath.Join("testdata", tt.file))
 			if err != nil {
 				t.Fatal(err)
 			}
-			as := 1 + uint32(r.IntN(4))
-			fmt.Fprintf(&text, "%v\t%d\n", p, as)
-			twin = append(twin, netmap.Network{Prefix: p, AS: as})
-		}
-		m := read(t, text.String())
-		for range 300 {
-			a := addr()
-			got, gotOK := m.Lookup(a)
-			want, wantOK := twin.lookup(a)
-			if got != want || gotOK != wantOK {
-				t.Fatalf("seed %d: %v: got %v %v, want %v %v of\n%s", seed, a, got, gotOK, want, wantOK, &text)
+			tt.want.Bytes = int64(len(text))
+			for _, packed := range [][]byte{text, gzipped(t, text)} {
+				var b netmap.Builder
+				got, err := b.Read(bytes.NewReader(packed))
+				if err != nil || got != tt.want {
+					t.Fatalf("got %+v, %v; want %+v", got, err, tt.want)
+				}
+				m := b.Map()
+				if m.Len() != tt.n {
+					t.Errorf("got %d prefixes, want %d", m.Len(), tt.n)
+				}
+				for a, want := range tt.looked {
+					if got := lookup(m, a); got != want {
+						t.Errorf("%s: got %q, want %q", a, got, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	four, six := filepath.Join("testdata", "asn-ipv4-num.csv"), filepath.Join("testdata", "asn-ipv6.csv")
+	m, found, err := netmap.Load(four, six)
+	if err != nil || len(found) != 2 || lookup(m, "1.0.0.1") == "" || lookup(m, "2001:4:112::1") == "" || m.Name(112) != "DNS-OARC" {
+		t.Errorf("got %v, %+v, %v", m.Len(), found, err)
+	}
+	if m, found, err := netmap.Load(four, filepath.Join("testdata", "none")); m != nil || len(found) != 1 || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v, %+v, %v", m, found, err)
+	}
+	if m, found, err := netmap.Load(four, filepath.Join("testdata", "README.md")); m != nil || len(found) != 2 || err == nil || !strings.Contains(err.Error(), "README.md") {
+		t.Errorf("got %v, %+v, %v", m, found, err)
+	}
+	if m, _, err := netmap.Load(); m.Len() != 0 || err != nil {
+		t.Errorf("got %v, %v", m, err)
+	}
+}
+
+// bzipped is "192.0.2.0,192.0.2.255,64496,A\n"; the standard library cannot
+// pack bzip2.
+const bzipped = "BZh91AY&SY\xc3@\xd2\xa3\x00\x00\x06\xdc\x00\x00\x10\x00\x05w  \x00 \x00!\xa1\x1b\x14\xf5\x08\x06\x9ah\x9d~u\xc1j\x8a\xc8,\x18\xd6\x987>.\xe4\x8ap\xa1!\x86\x81\xa5F"
+
+func TestBzip2(t *testing.T) {
+	t.Parallel()
+	if got := lookup(read(t, bzipped), "192.0.2.1"); got != "192.0.2.0/24 64496" {
+		t.Errorf("got %q", got)
+	}
+	var b netmap.Builder
+	if _, err := b.Read(strings.NewReader(bzipped[:len(bzipped)-5])); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("cut: got %v", err)
+	}
+}
+
+func gzipped(t testing.TB, text []byte) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestMalformedLines(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, good, line, want string }{
+		{"no comma", "1,2,3\n", "x", "too few fields"},
+		{"two fields", "1,2,3\n", "1,2", "too few fields"},
+		{"an open quote", "1,2,3\n", `1,2,3,"x`, "a quote is not closed"},
+		{"something behind a quote", "1,2,3\n", `"1"x,2,3`, "something follows it"},
+		{"no address", "1,2,3\n", "x,2,3", "an address that is none"},
+		{"no address, dotted", "1,2,3\n", "1,192.0.2,3", "an address that is none"},
+		{"a decimal IPv6 address", "1,2,3\n", "1,4294967296,3", "an address that is none"},
+		{"a sign", "1,2,3\n", "+1,2,3", "an address that is none"},
+		{"a zone", "1,2,3\n", "fe80::1%a,fe80::2%a,3", "an address that is none"},
+		{"an AS number too high", "1,2,3\n", "1,2,4294967296", "an AS number that is none"},
+		{"a header", "1,2,3\n", "start,end,asn", "an address that is none"},
+		{"the end before the start", "1,2,3\n", "2,1,3", "ends before it begins"},
+		{"two families", "1,2,3\n", "1,2001:db8::,3", "different families"},
+		{"pfx2as: no tab", "192.0.2.0\t24\t3\n", "192.0.2.0/24", "too few fields"},
+		{"pfx2as: no AS number", "192.0.2.0\t24\t3\n", "192.0.2.0\t24", "too few fields"},
+		{"pfx2as: no address", "192.0.2.0\t24\t3\n", "192.0.2\t24\t3", "an address that is none"},
+		{"pfx2as: a length too long", "192.0.2.0\t24\t3\n", "192.0.2.0\t33\t3", "longer than an address"},
+		{"pfx2as: an IPv6 length too long", "192.0.2.0\t24\t3\n", "2001:db8::\t129\t3", "longer than an address"},
+		{"pfx2as: no length", "192.0.2.0\t24\t3\n", "192.0.2.0\tx\t3", "longer than an address"},
+		{"pfx2as: an AS number with a dot", "192.0.2.0\t24\t3\n", "192.0.2.0\t24\t1.3", "an AS number that is none"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var b netmap.Builder
+			got, err := b.Read(strings.NewReader(tt.good + tt.line + "\n" + tt.good))
+			if err != nil || got.Kept != 2 || got.Malformed != 1 || got.Entries != 3 || got.First == nil {
+				t.Fatalf("got %+v, %v", got, err)
+			}
+			if got.First.Line != 2 || got.First.Offset != int64(len(tt.good)) || !strings.Contains(got.First.Error(), tt.want) {
+				t.Errorf("got %v at %d, want line 2: %s", got.First, got.First.Offset, tt.want)
+			}
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	good, bad := "192.0.2.0,192.0.2.255,64496,A\n", "<p>not found, sorry</p>\n"
+	for _, tt := range []struct {
+		name, file, want string
+	}{
+		{"nothing", "", "holds no network"},
+		{"only comments", "# a\n", "holds no network"},
+		{"only AS 0", "192.0.2.0,192.0.2.255,0,none\n", "holds no network"},
+		{"an error page", "<html>\n" + bad, "2 of 2 entries are malformed; the first: line 1: neither comma nor tab"},
+		{"ten misprints are forgiven", good + strings.Repeat(bad, 10), ""},
+		{"eleven are not if they are most of it", good + strings.Repeat(bad, 11), "11 of 12 entries are malformed; the first: line 2"},
+		{"half is not most", strings.Repeat(good+bad, 11), ""},
+		{"no reading on after a bad beginning", strings.Repeat(bad, 2000) + strings.Repeat(good, 9000), "1000 of 1000 entries"},
+		{"a file that turns bad", strings.Repeat(good, 1500) + strings.Repeat(bad, 9000), "1501 of 3001 entries"},
+		{"MRT without a table", string(record(16, 4, make([]byte, 20))), "holds no network"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var b netmap.Builder
+			_, err := b.Read(strings.NewReader(tt.file))
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	line := func(n int) string { // of n bytes with its end
+		s := "192.0.2.0,192.0.2.255,64496,"
+		return s + strings.Repeat("x", n-len(s)-1) + "\n"
+	}
+	more := "198.51.100.0,198.51.100.255,64497,B\n"
+	for _, tt := range []struct {
+		name      string
+		b         netmap.Builder
+		file      string
+		kept, bad int
+		want      string
+	}{
+		{"a line as long as it may be", netmap.Builder{}, line(netmap.MaxLine) + more, 2, 0, ""},
+		{"one byte longer", netmap.Builder{}, line(netmap.MaxLine+1) + more, 1, 1, ""},
+		{"much longer", netmap.Builder{}, line(10*netmap.MaxLine) + more, 1, 1, ""},
+		{"much longer, at the end", netmap.Builder{}, more + strings.TrimSpace(line(10*netmap.MaxLine)), 1, 1, ""},
+		{"as many prefixes as may be", netmap.Builder{MaxPrefixes: 4}, "192.0.2.1,192.0.2.7,64496,A\n" + more, 2, 0, ""},
+		{"one more", netmap.Builder{MaxPrefixes: 3}, "192.0.2.1,192.0.2.7,64496,A\n" + more, 1, 0, "line 2: more than 3 prefixes"},
+		{"as big as may be", netmap.Builder{MaxBytes: int64(len(more))}, more, 1, 0, ""},
+		{"one byte bigger", netmap.Builder{MaxBytes: int64(len(more)) - 1}, more, 0, 0, "bigger than it may be"},
+		{"one byte bigger, unpacked", netmap.Builder{MaxBytes: int64(2*len(more)) - 1}, string(gzipped(t, []byte(more+more))), 1, 0, "line 2: the file is bigger than it may be"},
+		{"a record as long as it may be", netmap.Builder{}, string(record(16, 4, make([]byte, netmap.MaxRecord))) + string(rib4("192.0.2.0/24", path4(64496))), 1, 0, ""},
+		{"one byte longer", netmap.Builder{}, string(rib4("192.0.2.0/24", path4(64496))) + string(record(16, 4, make([]byte, netmap.MaxRecord+1))), 1, 0, "4194305 bytes long"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := tt.b
+			got, err := b.Read(strings.NewReader(tt.file))
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			if got.Kept != tt.kept || got.Malformed != tt.bad {
+				t.Errorf("got %+v, want %d kept, %d malformed", got, tt.kept, tt.bad)
+			}
+		})
+	}
+	t.Run("as many names as may be, and one more", func(t *testing.T) {
+		t.Parallel()
+		var b netmap.Builder
+		for as := range uint32(netmap.MaxNames) {
+			if err := b.SetName(as, "x"); err != nil {
+				t.Fatal(err)
 			}
 		}
+		if err := b.SetName(0, "y"); err != nil {
+			t.Errorf("a name that is known already: %v", err)
+		}
+		if err := b.SetName(netmap.MaxNames, "x"); err == nil {
+			t.Error("one more was taken")
+		}
+	})
+}
+
+// TestCutShort: what is not whole is an error that says where, and what came
+// before it has been read.
+func TestCutShort(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("testdata", "rib.mrt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := map[int64]bool{}
+	for at := int64(0); at < int64(len(text)); {
+		whole[at] = true
+		at += 12 + int64(text[at+10])<<8 + int64(text[at+11])
+	}
+	for n := 13; n < len(text); n += 7 {
+		var b netmap.Builder
+		sum, err := b.Read(bytes.NewReader(text[:n]))
+		if whole[int64(n)] {
+			continue
+		}
+		at, ok := errors.AsType[*netmap.EntryError](err)
+		if !ok || !errors.Is(err, io.ErrUnexpectedEOF) || at.Offset != sum.Bytes || !whole[at.Offset] || at.Offset > int64(n) {
+			t.Fatalf("cut at %d: got %v, %+v", n, err, sum)
+		}
+		if got := b.Map().Len(); got != sum.Kept {
+			t.Fatalf("cut at %d: %d prefixes, %+v", n, got, sum)
+		}
+	}
+	packed := gzipped(t, []byte(strings.Repeat("192.0.2.0,192.0.2.255,64496,A\n", 9)))
+	var b netmap.Builder
+	if sum, err := b.Read(bytes.NewReader(packed[:len(packed)-4])); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("gzip: got %v, %+v", err, sum)
+	}
+	if sum, err := b.Read(bytes.NewReader(packed[:5])); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("gzip: got %v, %+v", err, sum)
 	}
 }
