@@ -45,7 +45,6 @@ type builtTable struct {
 	urls        int
 	bytesPer    float64 // on the heap
 	residentPer float64 // in the process as the kernel counts it, garbage and all
-	peakPer     float64 // the same at its highest, while the table grew
 }
 
 func heapAlloc() uint64 {
@@ -55,20 +54,17 @@ func heapAlloc() uint64 {
 	return m.HeapAlloc
 }
 
-// resident is what the kernel counts as memory of this process (VmRSS) and the
-// most that it ever was (VmHWM), in bytes; 0 where there is no /proc.
-func resident() (now, peak float64) {
+// resident is what the kernel counts as memory of this process (VmRSS), in
+// bytes; 0 where there is no /proc.
+func resident() float64 {
 	status, _ := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(status)) {
 		var kB float64
 		if n, _ := fmt.Sscanf(line, "VmRSS: %f kB", &kB); n == 1 {
-			now = kB * 1024
-		}
-		if n, _ := fmt.Sscanf(line, "VmHWM: %f kB", &kB); n == 1 {
-			peak = kB * 1024
+			return kB * 1024
 		}
 	}
-	return now, peak
+	return 0
 }
 
 // tableOf has at least n subjects.
@@ -78,7 +74,7 @@ func tableOf(b *testing.B, n int) *builtTable {
 	}
 	debug.FreeOSMemory() // or the pages of earlier tables would be those of this one
 	before := heapAlloc()
-	residentBefore, _ := resident()
+	residentBefore := resident()
 	t := &builtTable{Table: reputation.NewTable(tableKey)}
 	for t.Len() < n {
 		for range n / 50 {
@@ -86,9 +82,7 @@ func tableOf(b *testing.B, n int) *builtTable {
 			t.urls++
 		}
 	}
-	now, peak := resident()
-	t.residentPer = (now - residentBefore) / float64(t.Len())
-	t.peakPer = (peak - residentBefore) / float64(t.Len())
+	t.residentPer = (resident() - residentBefore) / float64(t.Len())
 	t.bytesPer = float64(heapAlloc()-before) / float64(t.Len())
 	tables[n] = t
 	return t
@@ -133,7 +127,6 @@ func BenchmarkJudge(b *testing.B) {
 			})
 			b.ReportMetric(t.bytesPer, "B/subject")
 			b.ReportMetric(t.residentPer, "RSS-B/subject")
-			b.ReportMetric(t.peakPer, "peak-B/subject")
 		})
 	}
 }
