@@ -137,6 +137,7 @@ func TestShutdownLetsTheLastRequestFinish(t *testing.T) {
 		}
 		defer conn.Close()
 		fmt.Fprintf(conn, "POST /v1/check HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", len(oneLink))
+		synctest.Wait() // what has not been read is no request yet
 		var stopped sync.WaitGroup
 		stopped.Go(s.stop)
 		time.Sleep(5 * time.Second)
