@@ -52,4 +52,4 @@ eval: ## judge the streams in DATA/streams (a directory that is not part of the 
 
 .PHONY: eval-data
 eval-data: ## read the real mails, chats and streams in DATA and compare with an oracle
-	HEADLIGHT_DATA="$(DATA)" $(GO) test -count=1 -tags evaldata -run TestReal -v ./message ./feed
+	HEADLIGHT_DATA="$(DATA)" $(GO) test -count=1 -tags evaldata -run TestReal -v ./message ./feed ./probe

@@ -29,6 +29,7 @@ var floors = []struct {
 	{"evidence/logtest", []string{"evidence"}},
 	{"reputation", []string{"link", "evidence"}},
 	{"feed", []string{"link", "evidence"}},
+	{"probe", []string{"link", "evidence"}},
 	{"", []string{"link", "netmap", "message", "evidence", "reputation"}}, // the root, package headlight
 	{"frontend/httpapi", []string{"link", "message", "evidence", "reputation", ""}},
 	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "internal/scoring", "", "frontend/httpapi"}},

@@ -1,0 +1,560 @@
+// Package probe asks the servers behind links what they are: a guarded, signed,
+// explained HEAD.
+//
+//	p, err := probe.New(probe.Config{Ledger: ledger, Key: key, Resolver: resolver, Keys: keys,
+//		Identity: probe.Identity{About: "https://linkcheck.example/about", From: "abuse@linkcheck.example", Agent: "https://linkcheck.example"}})
+//	…
+//	visit := p.Probe(ctx, probe.Question{Link: l})
+//	log.Append(ctx, visit.Records(key, false)...)
+//
+// One visit, from the policy to the ledger:
+//
+//	Decide     how much is asked for: exactly this link, its host's front page, or DNS alone
+//	manners    was the URL visited today, the tenant just now, is the address busy?
+//	Resolver   names, addresses, whose they are; whether they decline visits
+//	Guard      no address but public ones is ever connected to
+//	Ledger     to whom, what, why: on disk before the request goes out
+//	HEAD       signed, with the visit's id; the head is read within bounds, a body never
+//	redirects  at most five, each from the top of this list
+//
+// A visit ends in evidence, whatever happens: that a server does not answer is
+// an [Outcome], not an error.
+//
+// [Queue] takes links from those who may not wait.
+package probe
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"headlight.example/evidence"
+	"headlight.example/link"
+)
+
+// Config of a Prober. Ledger, Key and Resolver are needed; the zero value of
+// everything else is a default that works.
+type Config struct {
+	Ledger   *Ledger
+	Key      *evidence.Key // seals links that nobody reported
+	Resolver *Resolver
+	Guard    Guard
+	Identity Identity
+	Keys     *Keys   // nil leaves visits unsigned
+	Policy   *Policy // nil means Safe
+	Limits   Limits
+	// Follow is asked before a redirect is followed; false ends the visit there,
+	// with the outcome NotFollowed. nil follows.
+	Follow func(from, to link.Link) bool
+	// Roots that certificates are verified against; nil means the system's.
+	Roots *x509.CertPool
+	// Timeout of a visit with all its redirects; 0 means 15 s.
+	Timeout time.Duration
+	// ConnectTimeout of one connection; 0 means 3 s.
+	ConnectTimeout time.Duration
+	// HeadTimeout of one request, from the connection to the end of the head; 0
+	// means 5 s.
+	HeadTimeout time.Duration
+
+	// dial connects; nil dials TCP through the guard.
+	dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+}
+
+// Bounds of a visit.
+const (
+	maxRedirects = 5
+	maxHops      = maxRedirects + 2 // the link, five redirects, and the one that was not followed
+	maxDials     = 3                // addresses of a host that are tried
+)
+
+// Question is a link to be asked about.
+type Question struct {
+	Link link.Link
+	// Reported says that somebody reported the link, so that the ledger may hold
+	// it in clear.
+	Reported bool
+	// Unsubscribe says that it stood in a List-Unsubscribe header, or that the
+	// text which a reader clicks speaks of it: many such links do not show it.
+	Unsubscribe bool
+}
+
+// Prober makes visits. It is safe for concurrent use.
+type Prober struct {
+	cfg      Config
+	policy   Policy
+	manners  *manners
+	dialer   net.Dialer
+	greeting string
+
+	mu      sync.Mutex
+	flights map[link.Link]*flight
+	halt    context.CancelFunc // ends the visits under way
+	going   context.Context    // done while halted
+	counts  [64]atomic.Uint64  // by Outcome
+}
+
+// flight is a visit under way, shared by all who ask for it.
+type flight struct {
+	done  chan struct{}
+	visit Visit
+}
+
+// New reads the last days of the ledger. It starts nothing.
+func New(cfg Config) (*Prober, error) {
+	if cfg.Ledger == nil || cfg.Key == nil || cfg.Resolver == nil {
+		return nil, errors.New("a prober needs a ledger, a key and a resolver")
+	}
+	i := cfg.Identity
+	for _, s := range []string{i.About, i.From, i.Agent} {
+		if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' || r == '(' || r == ')' }) {
+			return nil, errors.New("identity: want printable ASCII without spaces, quotes and parentheses")
+		}
+	}
+	if i.Agent != "" {
+		if l, err := link.Parse(i.Agent); err != nil || !strings.HasPrefix(i.Agent, "https://") || l.URL() != l.Host()+"/" {
+			return nil, errors.New("identity: agent is not an https origin such as https://linkcheck.example")
+		}
+	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, 15*time.Second)
+	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, 3*time.Second)
+	cfg.HeadTimeout = cmp.Or(cfg.HeadTimeout, 5*time.Second)
+	p := &Prober{cfg: cfg, policy: Safe, greeting: greeting(i), flights: make(map[link.Link]*flight)}
+	if cfg.Policy != nil {
+		p.policy = *cfg.Policy
+	}
+	// One attempt at one address, no keep-alive, no proxy, no environment.
+	p.dialer = net.Dialer{ControlContext: p.cfg.Guard.Control, KeepAlive: -1, FallbackDelay: -1}
+	if p.cfg.dial == nil {
+		p.cfg.dial = p.dialTCP
+	}
+	p.going, p.halt = context.WithCancel(context.Background())
+	var err error
+	p.manners, err = newManners(cfg.Limits, cfg.Key, cfg.Ledger)
+	return p, err
+}
+
+// Halt is the kill switch: it ends all visits under way, and makes no more until
+// [Prober.Resume].
+func (p *Prober) Halt() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.halt()
+}
+
+// Resume ends what Halt began.
+func (p *Prober) Resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.going.Err() != nil {
+		p.going, p.halt = context.WithCancel(context.Background())
+	}
+}
+
+// Halted says whether visits are halted.
+func (p *Prober) Halted() bool { return p.running().Err() != nil }
+
+func (p *Prober) running() context.Context {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.going
+}
+
+// Count is how many visits have ended in an outcome since the start.
+func (p *Prober) Count(o Outcome) uint64 { return p.counts[o].Load() }
+
+// Decide says how much of a link would be asked for.
+func (p *Prober) Decide(q Question) Decision { return p.policy.Decide(q.Link, q.Unsubscribe) }
+
+// Probe asks about a link, and blocks until that is done or ctx is: some seconds
+// at most. Who asks about the same link meanwhile gets the same visit. The link
+// is kept in memory until then and no longer.
+func (p *Prober) Probe(ctx context.Context, q Question) Visit {
+	for {
+		p.mu.Lock()
+		going := p.going
+		f, shared := p.flights[q.Link]
+		if !shared {
+			f = &flight{done: make(chan struct{})}
+			p.flights[q.Link] = f
+		}
+		p.mu.Unlock()
+		if !shared {
+			p.fly(ctx, going, q, f)
+			return f.visit
+		}
+		select {
+		case <-f.done:
+			if f.visit.Outcome != Ended {
+				return f.visit
+			}
+			// Whoever came first gave up; then it is our turn.
+		case <-ctx.Done():
+			return ended(q.Link, Ended)
+		}
+	}
+}
+
+// fly makes the visit of a flight.
+func (p *Prober) fly(ctx, going context.Context, q Question, f *flight) {
+	defer func() {
+		p.counts[f.visit.Outcome].Add(1)
+		p.mu.Lock()
+		delete(p.flights, q.Link)
+		p.mu.Unlock()
+		close(f.done)
+	}()
+	if going.Err() != nil {
+		f.visit = ended(q.Link, Halted)
+		return
+	}
+	whole, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer cancel()
+	defer context.AfterFunc(going, cancel)()
+	f.visit = p.visit(whole, q)
+	if over(ctx) && f.visit.Outcome == Timeout {
+		f.visit.Outcome = Ended // it was the caller's time that was over
+	}
+	if going.Err() != nil && f.visit.Outcome == Ended {
+		f.visit.Outcome = Halted
+	}
+}
+
+// over says whether a caller's time is over. A connection has the same deadline
+// and may notice it before the context does.
+func over(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
+}
+
+// ended is a visit that was not begun.
+func ended(l link.Link, o Outcome) Visit {
+	return Visit{Link: l, Time: time.Now().UTC(), Outcome: o, Hops: []Hop{{Link: l, Outcome: o}}}
+}
+
+// visit asks about a link and what it redirects to.
+func (p *Prober) visit(ctx context.Context, q Question) Visit {
+	v := Visit{Link: q.Link, Time: time.Now().UTC(), Decision: p.Decide(q), Hops: make([]Hop, 0, 2)}
+	l, from := q.Link, link.Link{}
+	for hops := 0; ; hops++ {
+		h := Hop{Link: l, Decision: v.Decision}
+		if hops > 0 {
+			h.Decision = p.policy.Decide(l, false)
+		}
+		next := p.hop(ctx, &v, q, hops, &h, from)
+		v.Hops = append(v.Hops, h)
+		if next.IsZero() {
+			break
+		}
+		from, l = l, next
+	}
+	v.Outcome = v.Hops[0].Outcome
+	v.Again = v.Hops[0].Again
+	v.Elapsed = time.Since(v.Time)
+	return v
+}
+
+// hop asks about one link of a chain, and gives the next one if there is one.
+func (p *Prober) hop(ctx context.Context, v *Visit, q Question, n int, h *Hop, from link.Link) (next link.Link) {
+	l := h.Link
+	if l.Scheme() != "http" && l.Scheme() != "https" {
+		h.Outcome = NotWeb
+		return next
+	}
+	if n > 0 {
+		if slices.ContainsFunc(v.Hops, func(before Hop) bool { return before.Link.String() == l.String() }) {
+			h.Outcome = Loop
+			return next
+		}
+		if p.cfg.Follow != nil && !p.cfg.Follow(from, l) {
+			h.Outcome = NotFollowed
+			return next
+		}
+	}
+	h.Names = p.cfg.Resolver.Resolve(ctx, l.Host(), l.Domain())
+	now := time.Now()
+	part := n > 0 && l.Tenant() == from.Tenant()
+	place := p.manners.place(l)
+	if h.Outcome = p.mayAsk(ctx, h, n, now); h.Outcome != Answered {
+		return next
+	}
+	if !part {
+		if free, again := p.manners.free(place, now); !free {
+			h.Outcome, h.Again = Lately, again
+			return next
+		}
+	}
+	ports := portOf(l)
+	allowed := make([]Address, 0, maxAddrs)
+	for _, a := range h.Names.Addrs {
+		if p.cfg.Guard.Check(netip.AddrPortFrom(a.Addr, ports)) == nil {
+			allowed = append(allowed, a)
+		}
+	}
+	if len(allowed) == 0 {
+		h.Outcome = NotVisited
+		return next
+	}
+	var first netip.Addr
+	if h.Outcome, first, h.Again = p.manners.take(place, allowed, part, now); h.Outcome != Answered {
+		return next
+	}
+	if v.ID.IsZero() {
+		v.ID = newID(now)
+	}
+	subject := p.cfg.Key.Seal(l)
+	if n == 0 && q.Reported {
+		subject = evidence.Subject{Kind: evidence.URL, Key: l.URL()}
+	}
+	err := p.cfg.Ledger.Ask(ctx, Ask{
+		Visit: v.ID, Hop: n, Time: now.UTC(), Origin: l.Scheme() + "://" + authority(l), Subject: subject, Decision: h.Decision,
+	})
+	if err != nil {
+		if h.Outcome = NoLedger; ctx.Err() != nil {
+			h.Outcome = Ended
+		}
+		return next
+	}
+	// The address whose budget it is comes first.
+	addrs := make([]netip.AddrPort, 0, maxDials)
+	addrs = append(addrs, netip.AddrPortFrom(first, ports))
+	for _, a := range allowed {
+		if a.Addr != first && len(addrs) < maxDials {
+			addrs = append(addrs, netip.AddrPortFrom(a.Addr, ports))
+		}
+	}
+	location := p.request(ctx, h, v.ID, addrs)
+	p.cfg.Ledger.Reply(Reply{Visit: v.ID, Hop: n, Time: time.Now().UTC(), Addr: h.Addr, Outcome: h.Outcome, Status: h.status()})
+	if location == "" {
+		return next
+	}
+	next, err = follow(asked(l, h.Mode), location)
+	if err != nil {
+		return link.Link{} // to an app, a script, nowhere; Answer.Location has it
+	}
+	return next
+}
+
+// mayAsk says whether a server may be asked at all, before anything is taken
+// from a budget: Answered, or why not.
+func (p *Prober) mayAsk(ctx context.Context, h *Hop, n int, now time.Time) Outcome {
+	switch {
+	case ctx.Err() != nil:
+		return Ended
+	case h.Names.Status == "not-asked":
+		return NotVisited
+	case h.Names.Status == "failed":
+		return DNSFailed
+	case len(h.Names.Addrs) == 0:
+		return NoName
+	case h.Mode == DNSOnly:
+		return Resolved
+	case !p.cfg.Identity.known():
+		return NoIdentity
+	case h.Names.Consent == Declined:
+		return OptedOut
+	case h.Names.Consent == NotKnown:
+		return DNSFailed
+	case n > maxRedirects:
+		return Redirects
+	case n > 0 && h.Class != Plain && h.Class != ShortLink && h.Mode != Exact:
+		// Somebody's link led to one that should be asked for by its owner alone:
+		// its name is what we wanted to know.
+		return NotFollowed
+	}
+	if q, ok := p.cfg.Ledger.Quiet(h.Link.Host(), now); ok {
+		h.Again = q.Until
+		return OptedOut
+	}
+	return Answered
+}
+
+func portOf(l link.Link) uint16 {
+	switch {
+	case l.Port() != 0:
+		return l.Port()
+	case l.Scheme() == "https":
+		return 443
+	}
+	return 80
+}
+
+// asked is the link that a request was for, to which a Location is relative.
+func asked(l link.Link, m Mode) link.Link {
+	if m == Exact {
+		return l
+	}
+	whole := l.String()
+	end := len(l.Scheme()) + len("://") + len(authority(l)) + 1
+	if m == Path {
+		if end = strings.IndexByte(whole, '?'); end < 0 {
+			return l
+		}
+	}
+	base, err := link.Parse(whole[:end])
+	if err != nil {
+		return l // cannot be: a prefix of a canonical link is one
+	}
+	return base
+}
+
+func (h *Hop) status() int {
+	if h.Answer == nil {
+		return 0
+	}
+	return h.Answer.Status
+}
+
+// request connects, asks, and notes the answer in h. It gives the Location of a
+// redirect, "" if there is none.
+func (p *Prober) request(ctx context.Context, h *Hop, id ID, addrs []netip.AddrPort) (location string) {
+	l := h.Link
+	conn, addr, err := p.connect(ctx, addrs)
+	if err != nil {
+		h.Outcome = failure(ctx, err)
+		return ""
+	}
+	defer conn.Close()
+	h.Addr = addr
+	deadline := time.Now().Add(p.cfg.HeadTimeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	conn.SetDeadline(deadline)
+	// Whoever gives up, or pulls the kill switch, need not wait for the deadline.
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	if l.Scheme() == "https" {
+		// The certificate is verified below, and what is found is noted: there is
+		// no secret to lose, and half of what is bad has a bad certificate.
+		secured := tls.Client(conn, &tls.Config{
+			InsecureSkipVerify: true,
+			ServerName:         serverName(l),
+			NextProtos:         []string{"http/1.1"},
+			MinVersion:         tls.VersionTLS10,
+		})
+		if err := secured.Handshake(); err != nil {
+			if h.Outcome = failure(ctx, err); h.Outcome == Unreachable {
+				h.Outcome = TLSFailed
+			}
+			return ""
+		}
+		cs := secured.ConnectionState()
+		h.TLS = tlsOf(&cs, l.Host(), p.cfg.Roots, time.Now())
+		conn = secured
+	}
+	var hd head
+	if hd, err = p.exchange(conn, l, target(l, h.Mode), id); err != nil {
+		h.Outcome = failure(ctx, err)
+		return ""
+	}
+	h.Answer = answerOf(&hd)
+	h.Outcome = ofStatus(hd.status)
+	p.heed(h, &hd)
+	switch hd.status {
+	case 301, 302, 303, 307, 308:
+		return hd.get("Location")
+	}
+	return ""
+}
+
+// serverName is the host for SNI: a name, never an address (RFC 6066 §3).
+func serverName(l link.Link) string {
+	if _, ok := l.Addr(); ok {
+		return ""
+	}
+	return l.Host()
+}
+
+// exchange writes the request and reads the head of the answer.
+func (p *Prober) exchange(conn net.Conn, l link.Link, target string, id ID) (head, error) {
+	buf := buffers.Get().(*[4 << 10]byte)
+	defer buffers.Put(buf)
+	request := p.appendRequest(buf[:0], l, target, id, time.Now())
+	_, werr := conn.Write(request)
+	// A server that closes early may have answered first, with 400 perhaps.
+	h, _, err := readHead(conn, buf[:0])
+	if err != nil && werr != nil {
+		err = werr
+	}
+	return h, err
+}
+
+// heed notes what an answer says of further visits.
+func (p *Prober) heed(h *Hop, hd *head) {
+	now := time.Now().UTC()
+	q := Quiet{Host: h.Link.Host()}
+	if d := noVisit(hd.get("Headlight")); d > 0 {
+		q.Until, q.Why = now.Add(d), "no-visit"
+	} else if d := retryAfter(hd.get("Retry-After"), now); d > 0 {
+		q.Until, q.Why = now.Add(d), "retry-after"
+	}
+	if q.Why != "" {
+		h.Again = q.Until
+		p.cfg.Ledger.Silence(q)
+	}
+}
+
+// connect tries the addresses in turn.
+func (p *Prober) connect(ctx context.Context, addrs []netip.AddrPort) (conn net.Conn, addr netip.AddrPort, err error) {
+	for _, addr = range addrs {
+		var c context.Context
+		c, cancel := context.WithTimeout(ctx, p.cfg.ConnectTimeout)
+		conn, err = p.cfg.dial(c, addr)
+		cancel()
+		if err == nil {
+			return conn, addr, nil
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, netip.AddrPort{}, err
+}
+
+func (p *Prober) dialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	network := "tcp4"
+	if addr.Addr().Is6() {
+		network = "tcp6"
+	}
+	c, err := p.dialer.DialTCP(ctx, network, netip.AddrPort{}, addr)
+	if err != nil {
+		return nil, err // not a nil *TCPConn in an interface
+	}
+	return c, nil
+}
+
+// failure gives the outcome for an error of a connection.
+func failure(ctx context.Context, err error) Outcome {
+	var timeout net.Error
+	switch {
+	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return Ended
+	case errors.Is(err, errNotHTTP):
+		return NotHTTP
+	case errors.Is(err, errHeadTooLong):
+		return TooLong
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return Timeout
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return ConnectionRefused
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.ErrClosedPipe):
+		return ConnectionLost
+	}
+	if _, ok := errors.AsType[*RefusedError](err); ok {
+		return NotVisited
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return TLSFailed
+	}
+	return Unreachable
+}

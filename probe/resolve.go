@@ -1,0 +1,397 @@
+package probe
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+	"golang.org/x/sync/singleflight"
+)
+
+// Networks says to whom an address belongs. It is asked while the visit is
+// made, so that history stays true when routes move.
+type Networks interface {
+	// Lookup gives the announced prefix around an address and the autonomous
+	// system that originates it.
+	Lookup(netip.Addr) (prefix netip.Prefix, as uint32, ok bool)
+}
+
+// ResolverConfig says whom to ask. The zero value asks the system's servers.
+type ResolverConfig struct {
+	// Servers to ask, in turn: "192.0.2.53:53". nil means those of
+	// /etc/resolv.conf.
+	Servers []string
+	// TLS, if set, asks over TLS (RFC 7858): its ServerName is the name that the
+	// servers prove.
+	TLS *tls.Config
+	// Networks stamps addresses; nil leaves them without prefix and AS.
+	Networks Networks
+	// Timeout of a question to one server; 0 means two seconds.
+	Timeout time.Duration
+	// CacheSize is how many answers are remembered, about six for each name; 0
+	// means 50,000, some 15 MB.
+	CacheSize int
+}
+
+// Bounds of what is taken from an answer. Who answers is whoever owns the name.
+const (
+	maxAddrs    = 16   // addresses of a host
+	maxAliases  = 8    // steps of a CNAME chain
+	maxServers  = 16   // name servers, mail exchangers
+	maxText     = 16   // opt-out strings
+	maxTextLen  = 1024 // bytes of one
+	maxRecords  = 512  // looked at in one answer
+	udpSize     = 1232 // RFC 9715 §3.1: fits every path unfragmented
+	minTTL      = 30 * time.Second
+	maxTTL      = time.Hour // an opt-out shall hold within the hour
+	failureTTL  = 30 * time.Second
+	lookupTurns = 4 // a question has the time of so many to one server
+)
+
+// Address is an address of a host, and whose it was when it was seen.
+type Address struct {
+	Addr   netip.Addr
+	Prefix netip.Prefix // zero if not known
+	AS     uint32       // 0 if not known
+}
+
+// Names is what DNS said of a host and of its registrable domain. The slices
+// are shared and must not be changed.
+type Names struct {
+	Host    string
+	Status  string // of the addresses: "ok", "nxdomain", "nodata", "failed", "not-asked"
+	Addrs   []Address
+	Aliases []string // the CNAME chain, without the host
+	TTL     time.Duration
+	// NS, MX and SOA are those of the registrable domain.
+	NS  []string
+	MX  []string
+	SOA SOA
+	// Consent is what the host and its domain say of visits.
+	Consent Consent
+}
+
+// SOA is what tells from a start-of-authority record (RFC 1035 §3.3.13).
+type SOA struct {
+	MName, RName string
+	Serial       uint32
+	TTL          time.Duration
+}
+
+// Consent says whether visits were declined in DNS.
+type Consent uint8
+
+const (
+	NotDeclined Consent = iota
+	Declined            // "v=headlight1; visit=no"
+	NotKnown            // DNS failed: nobody is visited on a guess
+)
+
+// Resolver asks DNS and remembers. It is safe for concurrent use.
+type Resolver struct {
+	cfg    ResolverConfig
+	client dns.Client
+	flight singleflight.Group
+	cache  cache
+}
+
+// NewResolver reads /etc/resolv.conf if no servers are named.
+func NewResolver(cfg ResolverConfig) (*Resolver, error) {
+	if cfg.Servers == nil {
+		system, err := dns.ClientConfigFromFile("/etc/resolv.conf")
+		if err != nil {
+			return nil, fmt.Errorf("name servers of the system: %w", err)
+		}
+		for _, s := range system.Servers {
+			cfg.Servers = append(cfg.Servers, net.JoinHostPort(s, system.Port))
+		}
+	}
+	if len(cfg.Servers) == 0 {
+		return nil, errors.New("no name servers")
+	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, 2*time.Second)
+	r := &Resolver{cfg: cfg, client: dns.Client{Net: "udp", Timeout: cfg.Timeout, UDPSize: udpSize}}
+	if cfg.TLS != nil {
+		r.client.Net, r.client.TLSConfig = "tcp-tls", cfg.TLS
+	}
+	r.cache.size = cmp.Or(cfg.CacheSize, 50_000)
+	return r, nil
+}
+
+// Resolve asks for all that is to be known of a host; domain is its registrable
+// domain. It gives no error: that nothing could be learnt is part of the answer.
+func (r *Resolver) Resolve(ctx context.Context, host, domain string) Names {
+	n := Names{Host: host}
+	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		n.Status = "ok"
+		n.Addrs = []Address{r.stamp(a)}
+		return n
+	}
+	if err := checkName(host); err != nil {
+		n.Status = "not-asked"
+		return n
+	}
+	var a4, a6, ns, mx, soa, ownText, domainText answer
+	var wg sync.WaitGroup
+	ask := func(into *answer, name string, qtype uint16) { wg.Go(func() { *into = r.lookup(ctx, name, qtype) }) }
+	ask(&a4, host, dns.TypeA)
+	ask(&a6, host, dns.TypeAAAA)
+	ask(&ownText, optOutLabel+host, dns.TypeTXT)
+	if checkName(domain) == nil {
+		ask(&ns, domain, dns.TypeNS)
+		ask(&mx, domain, dns.TypeMX)
+		ask(&soa, domain, dns.TypeSOA)
+		if domain != host {
+			ask(&domainText, optOutLabel+domain, dns.TypeTXT)
+		}
+	}
+	wg.Wait()
+
+	n.Aliases, n.TTL = a4.aliases, a4.ttl
+	if len(a4.aliases) == 0 {
+		n.Aliases = a6.aliases
+	}
+	if len(a4.addrs) == 0 || len(a6.addrs) > 0 && a6.ttl < n.TTL {
+		n.TTL = a6.ttl
+	}
+	for _, a := range slices.Concat(a4.addrs, a6.addrs) {
+		if len(n.Addrs) < maxAddrs {
+			n.Addrs = append(n.Addrs, r.stamp(a))
+		}
+	}
+	switch {
+	case len(n.Addrs) > 0:
+		n.Status = "ok"
+	case a4.failed || a6.failed:
+		n.Status = "failed"
+	case a4.nxdomain || a6.nxdomain:
+		n.Status = "nxdomain"
+	default:
+		n.Status = "nodata"
+	}
+	n.NS, n.MX, n.SOA = ns.names, mx.names, soa.soa
+	n.Consent = consent(ownText, domainText)
+	return n
+}
+
+// consent reads the opt-outs. One no is a no; and without an answer from DNS
+// nobody knows.
+func consent(answers ...answer) Consent {
+	c := NotDeclined
+	for _, a := range answers {
+		for _, text := range a.texts {
+			if optedOut(text) {
+				return Declined
+			}
+		}
+		if a.failed {
+			c = NotKnown
+		}
+	}
+	return c
+}
+
+func (r *Resolver) stamp(a netip.Addr) Address {
+	s := Address{Addr: a.Unmap().WithZone("")}
+	if r.cfg.Networks != nil {
+		if prefix, as, ok := r.cfg.Networks.Lookup(s.Addr); ok {
+			s.Prefix, s.AS = prefix.Masked(), as
+		}
+	}
+	return s
+}
+
+// answer is what is kept of a response.
+type answer struct {
+	addrs    []netip.Addr
+	aliases  []string
+	names    []string // name servers, mail exchangers
+	texts    []string
+	soa      SOA
+	ttl      time.Duration
+	nxdomain bool
+	failed   bool
+}
+
+// lookup answers from memory, or asks; who asks for the same meanwhile shares
+// the answer.
+func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16) answer {
+	key := cacheKey{name, qtype}
+	if a, ok := r.cache.get(key, time.Now()); ok {
+		return a
+	}
+	ch := r.flight.DoChan(dns.Type(qtype).String()+" "+name, func() (any, error) {
+		// Whoever came first may go before the others do.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTurns*r.cfg.Timeout)
+		defer cancel()
+		a := r.ask(ctx, name, qtype)
+		r.cache.put(key, a, time.Now())
+		return a, nil
+	})
+	select {
+	case res := <-ch:
+		return res.Val.(answer)
+	case <-ctx.Done():
+		return answer{failed: true}
+	}
+}
+
+// ask asks the servers in turn until one gives an answer that can be used.
+func (r *Resolver) ask(ctx context.Context, name string, qtype uint16) answer {
+	q := new(dns.Msg).SetQuestion(dns.Fqdn(name), qtype)
+	q.SetEdns0(udpSize, false)
+	for _, server := range r.cfg.Servers {
+		q.Id = dns.Id()
+		m, _, err := r.client.ExchangeContext(ctx, q, server)
+		if err == nil && m.Truncated && r.client.Net == "udp" {
+			tcp := dns.Client{Net: "tcp", Timeout: r.cfg.Timeout}
+			m, _, err = tcp.ExchangeContext(ctx, q, server)
+		}
+		if err != nil || !answers(m, q) {
+			continue
+		}
+		if m.Rcode == dns.RcodeSuccess || m.Rcode == dns.RcodeNameError {
+			return readAnswer(m, q.Question[0])
+		}
+	}
+	return answer{failed: true, ttl: failureTTL}
+}
+
+// answers says whether m answers q and not some other question.
+func answers(m, q *dns.Msg) bool {
+	return m.Response && m.Id == q.Id && len(m.Question) == 1 &&
+		strings.EqualFold(m.Question[0].Name, q.Question[0].Name) &&
+		m.Question[0].Qtype == q.Question[0].Qtype && m.Question[0].Qclass == q.Question[0].Qclass
+}
+
+// readAnswer takes what belongs to the question: records of its class, at its
+// name or at the end of the chain of aliases that begins there.
+func readAnswer(m *dns.Msg, q dns.Question) answer {
+	a := answer{nxdomain: m.Rcode == dns.RcodeNameError, ttl: maxTTL}
+	records := m.Answer[:min(len(m.Answer), maxRecords)]
+	lower := func(h *dns.RR_Header) { a.ttl = min(a.ttl, time.Duration(h.Ttl)*time.Second) }
+	owner := q.Name
+	for len(a.aliases) < maxAliases {
+		i := slices.IndexFunc(records, func(rr dns.RR) bool {
+			c, ok := rr.(*dns.CNAME)
+			return ok && c.Hdr.Class == q.Qclass && strings.EqualFold(c.Hdr.Name, owner)
+		})
+		if i < 0 {
+			break
+		}
+		c := records[i].(*dns.CNAME)
+		name, ok := hostName(c.Target)
+		if !ok || dns.Fqdn(name) == strings.ToLower(q.Name) || slices.Contains(a.aliases, name) {
+			break
+		}
+		a.aliases = append(a.aliases, name)
+		owner = c.Target
+		lower(&c.Hdr)
+	}
+	found := false
+	for _, rr := range records {
+		h := rr.Header()
+		if h.Class != q.Qclass || h.Rrtype != q.Qtype || !strings.EqualFold(h.Name, owner) {
+			continue
+		}
+		found = true
+		lower(h)
+		a.take(rr)
+	}
+	if !found { // RFC 2308 §5: the authority's SOA says how long to believe it
+		a.ttl = 5 * time.Minute
+		for _, rr := range m.Ns[:min(len(m.Ns), maxRecords)] {
+			if soa, ok := rr.(*dns.SOA); ok {
+				a.ttl = time.Duration(min(soa.Hdr.Ttl, soa.Minttl)) * time.Second
+			}
+		}
+	}
+	a.ttl = min(max(a.ttl, minTTL), maxTTL)
+	return a
+}
+
+// take adds what a record says, as far as there is room.
+func (a *answer) take(rr dns.RR) {
+	addAddr := func(ip net.IP) {
+		if addr, ok := netip.AddrFromSlice(ip); ok && len(a.addrs) < maxAddrs && !slices.Contains(a.addrs, addr.Unmap()) {
+			a.addrs = append(a.addrs, addr.Unmap())
+		}
+	}
+	addName := func(s string) {
+		if name, ok := hostName(s); ok && len(a.names) < maxServers && !slices.Contains(a.names, name) {
+			a.names = append(a.names, name)
+		}
+	}
+	switch rr := rr.(type) {
+	case *dns.A:
+		addAddr(rr.A)
+	case *dns.AAAA:
+		addAddr(rr.AAAA)
+	case *dns.NS:
+		addName(rr.Ns)
+	case *dns.MX:
+		addName(rr.Mx)
+	case *dns.SOA:
+		mname, _ := hostName(rr.Ns)
+		rname, _ := hostName(rr.Mbox)
+		a.soa = SOA{mname, rname, rr.Serial, time.Duration(rr.Hdr.Ttl) * time.Second}
+	case *dns.TXT:
+		// RFC 7208 §3.3, as everybody does: the strings of a record are one.
+		if text := strings.Join(rr.Txt, ""); len(a.texts) < maxText {
+			a.texts = append(a.texts, text[:min(len(text), maxTextLen)])
+		}
+	}
+}
+
+// hostName gives a name as evidence spells it: lower case, no dot at its end.
+func hostName(s string) (string, bool) {
+	name := strings.ToLower(strings.TrimSuffix(s, "."))
+	err := checkName(name)
+	return name, err == nil || errors.Is(err, errSpecialName) && name != ""
+}
+
+// cache remembers answers in two generations: when the young one is full the
+// old one is forgotten. That is bounded, and costs no list to keep in order.
+type cache struct {
+	mu         sync.Mutex
+	size       int // entries, both generations together
+	young, old map[cacheKey]cached
+}
+
+type cacheKey struct {
+	name  string
+	qtype uint16
+}
+
+type cached struct {
+	answer
+	expires time.Time
+}
+
+func (c *cache) get(k cacheKey, now time.Time) (answer, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.young[k]
+	if !ok {
+		e, ok = c.old[k]
+	}
+	return e.answer, ok && now.Before(e.expires)
+}
+
+func (c *cache) put(k cacheKey, a answer, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.young == nil || len(c.young) >= (c.size+1)/2 {
+		c.old, c.young = c.young, make(map[cacheKey]cached)
+	}
+	c.young[k] = cached{a, now.Add(a.ttl)}
+}

@@ -1,0 +1,146 @@
+package probe
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"time"
+
+	"headlight.example/link"
+)
+
+// Identity says whose visits these are. A visit that nobody could trace is not
+// made: without About and From, DNS is all that is asked.
+type Identity struct {
+	// About is the page that says what this visitor is and how to decline its
+	// visits: the URL in User-Agent.
+	About string
+	// From is a mail address where somebody answers (RFC 9110 §10.1.2).
+	From string
+	// Agent is the origin that serves the key directory ([Keys.Directory]), an
+	// https URL without a path; "" leaves visits unsigned, as nobody could look
+	// up the key.
+	Agent string
+}
+
+func (i *Identity) known() bool { return i.About != "" && i.From != "" }
+
+// signatureTTL is how long a signature is good for: the time that a slow
+// connection takes, and some clocks' error. The draft allows 24 hours, and
+// whoever sees a signature could use it as long.
+const signatureTTL = time.Minute
+
+// thumbprint names a key (RFC 7638, RFC 8037 appendix A.3).
+func thumbprint(key ed25519.PublicKey) string {
+	sum := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + base64.RawURLEncoding.EncodeToString(key) + `"}`))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// appendRequest appends the head of a visit's request. target is the request
+// target in origin form.
+//
+// It is signed as draft-meunier-webbotauth-httpsig-protocol says (HTTP Message
+// Signatures, RFC 9421, with the tag web-bot-auth): besides what the draft asks
+// for, the query and the visit's id, so that the signature is good for this one
+// request alone.
+func (p *Prober) appendRequest(b []byte, l link.Link, target string, id ID, now time.Time) []byte {
+	authority := authority(l)
+	b = append(b, "HEAD "...)
+	b = append(b, target...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, authority...)
+	b = append(b, p.greeting...)
+	b = id.append(b)
+	b = append(b, "\r\n"...)
+	if k := p.cfg.Keys; k != nil && p.cfg.Identity.Agent != "" {
+		b = p.appendSignature(b, k.current, authority, target, id, now)
+	}
+	return append(b, "\r\n"...)
+}
+
+// greeting is what all requests have in common, up to the visit's id.
+func greeting(i Identity) string {
+	return "\r\nUser-Agent: Headlight/1 (+" + i.About + ")\r\nFrom: " + i.From + "\r\nAccept: */*\r\nConnection: close\r\nHeadlight-Visit: "
+}
+
+// authority is the host with the port, if it is not the scheme's own.
+func authority(l link.Link) string {
+	if l.Port() == 0 {
+		return l.Host()
+	}
+	return l.Host() + ":" + strconv.Itoa(int(l.Port()))
+}
+
+func (p *Prober) appendSignature(b []byte, k *signingKey, authority, target string, id ID, now time.Time) []byte {
+	path, query := target, "?"
+	for i := range len(target) {
+		if target[i] == '?' {
+			path, query = target[:i], target[i:]
+			break
+		}
+	}
+	var params, base [1 << 10]byte
+	// RFC 9421 §2.3: the parameters, which are signed as they are sent.
+	ps := append(params[:0], `("@authority" "@method" "@path" "@query" "signature-agent";key="sig1" "headlight-visit");created=`...)
+	ps = strconv.AppendInt(ps, now.Unix(), 10)
+	ps = append(ps, ";expires="...)
+	ps = strconv.AppendInt(ps, now.Add(signatureTTL).Unix(), 10)
+	ps = append(ps, `;keyid="`...)
+	ps = append(ps, k.id...)
+	ps = append(ps, `";alg="ed25519";tag="web-bot-auth"`...)
+	// RFC 9421 §2.5: the signature base.
+	s := append(base[:0], `"@authority": `...)
+	s = append(s, authority...)
+	s = append(s, "\n\"@method\": HEAD\n\"@path\": "...)
+	s = append(s, path...)
+	s = append(s, "\n\"@query\": "...)
+	s = append(s, query...)
+	s = append(s, "\n\"signature-agent\";key=\"sig1\": \""...)
+	s = append(s, p.cfg.Identity.Agent...)
+	s = append(s, "\"\n\"headlight-visit\": "...)
+	s = id.append(s)
+	s = append(s, "\n\"@signature-params\": "...)
+	s = append(s, ps...)
+	signature := ed25519.Sign(k.private, s)
+
+	b = append(b, `Signature-Agent: sig1="`...)
+	b = append(b, p.cfg.Identity.Agent...)
+	b = append(b, "\"\r\nSignature-Input: sig1="...)
+	b = append(b, ps...)
+	b = append(b, "\r\nSignature: sig1=:"...)
+	b = base64.StdEncoding.AppendEncode(b, signature)
+	return append(b, ":\r\n"...)
+}
+
+// target is the request target for a link in a mode. The canonical form of a
+// link has neither spaces nor controls; what else a browser would escape in a
+// path or a query is escaped here (URL Standard, percent-encode sets).
+func target(l link.Link, m Mode) string {
+	if m <= Origin {
+		return "/"
+	}
+	_, rest, _ := strings.Cut(l.URL(), "/")
+	if m == Path {
+		rest, _, _ = strings.Cut(rest, "?")
+	}
+	b := make([]byte, 1, len(rest)+16)
+	b[0] = '/'
+	query := false
+	for i := range len(rest) {
+		c := rest[i]
+		escape := c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>' || c == '#' ||
+			!query && (c == '`' || c == '{' || c == '}' || c == '^')
+		if c == '?' {
+			query = true
+		}
+		if escape {
+			const hex = "0123456789ABCDEF"
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		} else {
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
