@@ -28,7 +28,7 @@ var floors = []struct {
 	{"evidence", []string{"link"}},
 	{"evidence/logtest", []string{"evidence"}},
 	{"reputation", []string{"link", "evidence"}},
-	{"feed", []string{"link", "evidence"}},
+	{"feed", []string{"link", "netmap", "evidence"}},
 	{"probe", []string{"link", "evidence"}},
 	{"", []string{"link", "netmap", "message", "evidence", "reputation"}}, // the root, package headlight
 	{"frontend/httpapi", []string{"link", "message", "evidence", "reputation", ""}},

@@ -7,11 +7,13 @@ import (
 	"io"
 	"iter"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
 	"headlight.example/evidence"
 	"headlight.example/link"
+	"headlight.example/netmap"
 )
 
 // events is our own stream; see [Event]. Its lines carry their times and are
@@ -216,15 +218,27 @@ func (e *Event) validate() error {
 // seen was seen.
 func (e *Event) Link() (link.Link, error) { return link.Parse(e.URL) }
 
+// toldAddrs bounds what is told of the addresses of one event, so that a name
+// with a hundred of them cannot blow up the log: a name with many addresses is
+// served by any of them, and the first few say where that is.
+const toldAddrs = 4
+
 // Records appends what the event says to dst; l is its Link.
 //
 //	report, review  → the rater's judgement of the URL, in clear
-//	sighting        → Seen of the sealed URL (of the host alone if key is nil),
-//	                  and that the host resolved to each of the addresses
+//	sighting        → Seen of the sealed URL (of the host alone if key is nil);
+//	                  of each of the first four addresses that the host
+//	                  resolved to it, and, if nets knows it, in which prefix
+//	                  the address was announced and by which AS
+//
+// A host that is itself an address resolves to nothing, but is announced. The
+// subject of a network is the address: which network it is in is a fact of the
+// time of the sighting, and would be another if it were looked up later. A nil
+// nets knows none.
 //
 // A rater that calls benign what it called a threat has taken that back: the
 // fold sees to it, whatever came between.
-func (e *Event) Records(dst []evidence.Record, l link.Link, key *evidence.Key) []evidence.Record {
+func (e *Event) Records(dst []evidence.Record, l link.Link, key *evidence.Key, nets *netmap.Map) []evidence.Record {
 	r := evidence.Record{Time: e.Time, Rater: e.Rater, Assertion: e.Assertion, Count: 1}
 	if e.Type != Sighting {
 		r.Subject = evidence.Subject{Kind: evidence.URL, Key: l.URL()}
@@ -236,15 +250,34 @@ func (e *Event) Records(dst []evidence.Record, l link.Link, key *evidence.Key) [
 		r.Subject = key.Seal(l)
 	}
 	dst = append(dst, r)
-	if _, ok := l.Addr(); ok {
-		return dst // an address resolves to nothing but itself
+	if a, ok := l.Addr(); ok {
+		return appendNetwork(dst, r, a, evidence.Subject{}, nets)
 	}
-	r.Assertion, r.Subject = evidence.ResolvesTo, host
-	for _, a := range e.Addrs {
+	for _, a := range e.Addrs[:min(len(e.Addrs), toldAddrs)] {
+		r.Assertion, r.Subject = evidence.ResolvesTo, host
 		r.Object = evidence.Subject{Kind: evidence.Addr, Key: a.String()}
 		dst = append(dst, r)
+		dst = appendNetwork(dst, r, a, r.Object, nets)
 	}
 	return dst
+}
+
+// appendNetwork appends which network the address belongs to, where that is
+// known, as r with another subject and object. addr is the subject that the
+// address is, or zero if nobody has made it yet.
+func appendNetwork(dst []evidence.Record, r evidence.Record, a netip.Addr, addr evidence.Subject, nets *netmap.Map) []evidence.Record {
+	n, ok := nets.Lookup(a)
+	if !ok {
+		return dst
+	}
+	if addr.Kind == 0 {
+		addr = evidence.Subject{Kind: evidence.Addr, Key: a.String()}
+	}
+	r.Subject = addr
+	r.Assertion, r.Object = evidence.AnnouncedIn, evidence.Subject{Kind: evidence.Prefix, Key: n.Prefix.String()}
+	dst = append(dst, r)
+	r.Assertion, r.Object = evidence.OriginatedBy, evidence.Subject{Kind: evidence.AS, Key: strconv.FormatUint(uint64(n.AS), 10)}
+	return append(dst, r)
 }
 
 // appendEvent is Records under Options: a stream that is one rater's word may
@@ -258,7 +291,7 @@ func (o *Options) appendEvent(dst []evidence.Record, e *Event) ([]evidence.Recor
 	if o.Rater != "" {
 		e.Rater = o.Rater
 	}
-	dst = e.Records(dst, l, o.Key)
+	dst = e.Records(dst, l, o.Key, o.Networks)
 	for i := said; i < len(dst); i++ {
 		if o.Rater != "" {
 			dst[i].Rater = o.Rater

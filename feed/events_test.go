@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 
 	"headlight.example/evidence"
 	"headlight.example/feed"
+	"headlight.example/netmap"
 )
 
 var addrs = cmpopts.EquateComparable(netip.Addr{})
@@ -212,6 +215,49 @@ func TestEventsBecomeRecords(t *testing.T) {
 	}
 }
 
+func TestSightingsAreStampedWithNetworks(t *testing.T) {
+	t.Parallel()
+	var b netmap.Builder
+	if _, err := b.Read(strings.NewReader("192.0.2.0,192.0.2.127,64496,Example\n2001:db8::,2001:db8:0:ffff:ffff:ffff:ffff:ffff,4294967295,Far\n")); err != nil {
+		t.Fatal(err)
+	}
+	stream := `{"time":"2026-01-02T15:04:08Z","type":"sighting","url":"http://a.example/","addrs":["::ffff:192.0.2.1","198.51.100.1","2001:DB8::0:1"]}
+{"time":"2026-01-02T15:04:09Z","type":"sighting","url":"http://3221225993/x","addrs":["198.51.100.7"]}
+{"time":"2026-01-02T15:04:10Z","type":"sighting","url":"http://many.example/","addrs":["203.0.113.1","203.0.113.2","203.0.113.3","192.0.2.4","192.0.2.5"]}
+{"time":"2026-01-02T15:04:11Z","type":"report","rater":"feed/x","url":"http://192.0.2.9/","assertion":"spam","addrs":["192.0.2.9"]}
+`
+	seen := func(second int, what ...string) (lines []string) {
+		for _, w := range what {
+			lines = append(lines, fmt.Sprintf("%s 2026-01-02T15:04:%02dZ by service/sighting", w, second))
+		}
+		return lines
+	}
+	want := slices.Concat(
+		seen(8, "host a.example seen",
+			"host a.example resolves-to addr 192.0.2.1",
+			"addr 192.0.2.1 announced-in prefix 192.0.2.0/25",
+			"addr 192.0.2.1 originated-by as 64496",
+			"host a.example resolves-to addr 198.51.100.1",
+			"host a.example resolves-to addr 2001:db8::1",
+			"addr 2001:db8::1 announced-in prefix 2001:db8::/48",
+			"addr 2001:db8::1 originated-by as 4294967295"),
+		seen(9, "host 192.0.2.9 seen", // it is where it says, whatever else is said
+			"addr 192.0.2.9 announced-in prefix 192.0.2.0/25",
+			"addr 192.0.2.9 originated-by as 64496"),
+		seen(10, "host many.example seen",
+			"host many.example resolves-to addr 203.0.113.1",
+			"host many.example resolves-to addr 203.0.113.2",
+			"host many.example resolves-to addr 203.0.113.3",
+			"host many.example resolves-to addr 192.0.2.4", // the fourth is the last
+			"addr 192.0.2.4 announced-in prefix 192.0.2.0/25",
+			"addr 192.0.2.4 originated-by as 64496"),
+		[]string{"url 192.0.2.9/ spam 2026-01-02T15:04:11Z by feed/x"},
+	)
+	if d := cmp.Diff(want, said(format(t, "events"), stream, feed.Options{Networks: b.Map()})); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestAStreamFromElsewhereSpeaksForNobodyElse(t *testing.T) {
 	t.Parallel()
 	stream := `{"time":"2026-01-02T15:04:05Z","type":"review","rater":"operator/bo","url":"http://a.example/","assertion":"phishing"}
@@ -320,7 +366,7 @@ func TestPublishedReports(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range e.Records(nil, l, nil) {
+		for _, r := range e.Records(nil, l, nil, nil) {
 			if err := r.Validate(); err != nil {
 				t.Error(err)
 			}

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"headlight.example/evidence"
+	"headlight.example/netmap"
 )
 
 // Bounds on what is read.
@@ -153,6 +154,9 @@ type Options struct {
 	// Key seals the links that were only seen (sightings of an event stream).
 	// Without it, only their hosts are told.
 	Key *evidence.Key
+	// Networks says to which network an address belongs that a link was seen
+	// at (sightings of an event stream); nil knows none.
+	Networks *netmap.Map
 	// MaxBytes bounds the unpacked size; zero means DefaultMaxBytes.
 	MaxBytes int64
 	// MaxHeld bounds the records of a list that must be held whole; zero means

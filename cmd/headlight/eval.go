@@ -18,6 +18,7 @@ import (
 	"headlight.example/feed"
 	"headlight.example/internal/scoring"
 	"headlight.example/link"
+	"headlight.example/netmap"
 	"headlight.example/reputation"
 )
 
@@ -31,6 +32,7 @@ type evaluation struct {
 	table  *reputation.Table
 	policy *reputation.Policy
 	from   time.Time
+	nets   *netmap.Map // stamps what is seen; nil knows no network
 
 	events  uint64
 	judged  []judged
@@ -65,10 +67,10 @@ type judged struct {
 // listNames are the exact lists that stand beside the model.
 var listNames = [...]string{"url", "host", "tenant", "domain"}
 
-func newEvaluation(policy *reputation.Policy, from time.Time) *evaluation {
+func newEvaluation(policy *reputation.Policy, from time.Time, nets *netmap.Map) *evaluation {
 	key := new(evidence.Key) // a fixed key: two runs give one result
 	return &evaluation{
-		key: key, table: reputation.NewTable(key), policy: policy, from: from,
+		key: key, table: reputation.NewTable(key), policy: policy, from: from, nets: nets,
 		seen:   make(map[uint64]known),
 		listed: make(map[uint64]bool),
 		perDay: make(map[tenantDay]int),
@@ -97,7 +99,7 @@ func (ev *evaluation) step(e *feed.Event) error {
 		ev.judge(e, l, rungs)
 	}
 	ev.remember(e, rungs)
-	ev.records = e.Records(ev.records[:0], l, ev.key)
+	ev.records = e.Records(ev.records[:0], l, ev.key, ev.nets)
 	for _, r := range ev.records {
 		ev.table.Apply(evidence.Entry{Seq: ev.table.Applied() + 1, Record: r})
 	}

@@ -8,10 +8,12 @@ import (
 	"io"
 	"iter"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"headlight.example/feed"
+	"headlight.example/netmap"
 	"headlight.example/reputation"
 )
 
@@ -19,7 +21,7 @@ func evalCommand() *command {
 	return &command{
 		name:     "eval",
 		group:    groupOperate,
-		synopsis: []string{"eval [-from TIME] [-truth FILE] [-scores FILE] STREAM…"},
+		synopsis: []string{"eval [-from TIME] [-netmap FILE,…] [-truth FILE] [-scores FILE] STREAM…"},
 		short:    "judge event streams, event by event, before learning from each",
 		about: `Reads event streams (see "headlight formats") in the order of time. An event that
 asks has its link judged by what was learnt from the events before it, and from
@@ -41,6 +43,10 @@ one class is missing are left out. On a terminal this is a table, else JSON.`,
 		prepare: func(f *flags) action {
 			var o evalOptions
 			f.Func("from", "score what is asked from this `time` on, as 2022-01-01 or 2022-01-01T08:00:00Z", o.setFrom)
+			f.Func("netmap", "look the addresses that links were seen at up in these `files`, parted by commas (see netmap.files in \"headlight config\")", func(s string) error {
+				o.netmap = append(o.netmap, strings.Split(s, ",")...)
+				return nil
+			})
 			f.StringVar(&o.truth, "truth", "", "`file` of lines \"line truth\", truth being good or bad; tab-separated, plain or packed")
 			f.StringVar(&o.scores, "scores", "", "write line, score, level, threat and class of each judgement to this `file`")
 			f.BoolVar(&o.table, "table", false, "print a table even if this is no terminal")
@@ -52,6 +58,7 @@ one class is missing are left out. On a terminal this is a table, else JSON.`,
 
 type evalOptions struct {
 	from          time.Time
+	netmap        []string
 	truth, scores string
 	table, json   bool
 }
@@ -80,7 +87,14 @@ func (o *evalOptions) run(ctx context.Context, e *env, names []string) error {
 			return fmt.Errorf("read truth %s: %w", o.truth, err)
 		}
 	}
-	ev := newEvaluation(reputation.DefaultPolicy(), o.from)
+	var nets *netmap.Map
+	if len(o.netmap) > 0 {
+		var err error
+		if nets, _, err = netmap.Load(o.netmap...); err != nil {
+			return fmt.Errorf("read networks: %w", err)
+		}
+	}
+	ev := newEvaluation(reputation.DefaultPolicy(), o.from, nets)
 	start := time.Now()
 	if err := ev.runFiles(ctx, e, names); err != nil {
 		return err

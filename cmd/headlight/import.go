@@ -75,6 +75,8 @@ func importCommand() *command {
 
 A malformed line is skipped, counted, and shown with its number. A file that is mostly malformed is refused before a word of it is appended; standard input is judged by its first thousand lines.
 
+The format "events" says of addresses to which network they belong, where the config file names tables of networks.
+
 The format "log" reads what "headlight log export" wrote.
 
 With -server, or if a server holds the data directory, the records go through its API in the name of the token's rater; lists of names and sightings cannot.`,
@@ -109,6 +111,10 @@ With -server, or if a server holds the data directory, the records go through it
 // logFormat names the form of "log export", which is the log's own and no
 // matter of package feed.
 const logFormat = "log"
+
+// eventsFormat is the one whose lists tell of addresses that something was
+// seen at, so that the tables of networks are worth their reading.
+const eventsFormat = "events"
 
 func newImporter(e *env, name, rater, as, lifetime string) (*importer, error) {
 	im := &importer{e: e, opts: feed.Options{Rater: rater}}
@@ -168,6 +174,11 @@ func (im *importer) run(ctx context.Context, p *place, files []string, asJSON bo
 	}
 	if s.svc != nil {
 		im.opts.Key = s.svc.Key()
+		if im.format.Name == eventsFormat {
+			if im.opts.Networks, err = s.cfg.networks(); err != nil {
+				return err
+			}
+		}
 		im.append = func(ctx context.Context, records []evidence.Record) error {
 			last, err := s.svc.Append(ctx, records...)
 			if err == nil {

@@ -75,6 +75,7 @@ const (
 type session struct {
 	*client
 	svc     *headlight.Service // nil if a server is asked
+	cfg     *Config            // that svc was opened by
 	dir     string             // that svc has opened
 	cleanup func() error
 }
@@ -180,7 +181,7 @@ func (p *place) openService(ctx context.Context, e *env, cfg *Config, dir string
 	if err != nil {
 		return nil, err
 	}
-	return &session{client: p.inProcess(e, svc), svc: svc, dir: dir, cleanup: svc.Close}, nil
+	return &session{client: p.inProcess(e, svc), svc: svc, cfg: cfg, dir: dir, cleanup: svc.Close}, nil
 }
 
 // explainOpen adds the mend to an error of opening a data directory.
