@@ -2,12 +2,9 @@ package main
 
 import (
 	"bufio"
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"slices"
 	"strconv"
@@ -34,7 +31,7 @@ type evaluation struct {
 	from   time.Time
 	nets   *netmap.Map // stamps what is seen; nil knows no network
 
-	events  uint64
+	events  uint64 // judged, learnt or both
 	judged  []judged
 	seen    map[uint64]known  // hosts, tenants and addresses that occurred, URLs that were asked about
 	listed  map[uint64]bool   // exact lists of what was reported: URLs, hosts, tenants, domains
@@ -88,12 +85,8 @@ func (ev *evaluation) ladder(l link.Link) [len(listNames)]uint64 {
 }
 
 // step judges the event's link if it is asked, then learns the event.
-func (ev *evaluation) step(e *feed.Event) error {
+func (ev *evaluation) step(e *feed.Event, l link.Link) {
 	ev.events++
-	l, err := e.Link()
-	if err != nil {
-		return err
-	}
 	rungs := ev.ladder(l)
 	if e.Ask && !e.Time.Before(ev.from) {
 		ev.judge(e, l, rungs)
@@ -103,7 +96,6 @@ func (ev *evaluation) step(e *feed.Event) error {
 	for _, r := range ev.records {
 		ev.table.Apply(evidence.Entry{Seq: ev.table.Applied() + 1, Record: r})
 	}
-	return nil
 }
 
 func (ev *evaluation) judge(e *feed.Event, l link.Link, rungs [len(listNames)]uint64) {
@@ -251,78 +243,6 @@ func sampleSet(xs []labelled, keep func(labelled) bool) *scoring.Set {
 		}
 	}
 	return scoring.New(samples)
-}
-
-// merged walks over several streams in the order of time.
-func merged(streams []iter.Seq2[feed.Event, error]) iter.Seq2[feed.Event, error] {
-	if len(streams) == 1 {
-		return streams[0]
-	}
-	return func(yield func(feed.Event, error) bool) {
-		type head struct {
-			event feed.Event
-			next  func() (feed.Event, error, bool)
-		}
-		var heads []*head
-		for _, s := range streams {
-			next, stop := iter.Pull2(s)
-			defer stop()
-			heads = append(heads, &head{next: next})
-		}
-		advance := func(h *head) (more bool) {
-			for {
-				e, err, ok := h.next()
-				if !ok {
-					return false
-				}
-				if err == nil {
-					h.event = e
-					return true
-				}
-				if !yield(feed.Event{}, err) {
-					return false
-				}
-			}
-		}
-		heads = slices.DeleteFunc(heads, func(h *head) bool { return !advance(h) })
-		for len(heads) > 0 {
-			h := slices.MinFunc(heads, func(a, b *head) int { return a.event.Time.Compare(b.event.Time) })
-			if !yield(h.event, nil) {
-				return
-			}
-			if !advance(h) {
-				heads = slices.DeleteFunc(heads, func(x *head) bool { return x == h })
-			}
-		}
-	}
-}
-
-// runStream judges and learns the events in order. Lines that cannot be read
-// are counted and passed over, as import does.
-func (ev *evaluation) runStream(ctx context.Context, events iter.Seq2[feed.Event, error], progress func()) (malformed int, first, err error) {
-	skip := func(err error) {
-		malformed++
-		first = cmp.Or(first, err)
-	}
-	for e, err := range events {
-		if err != nil {
-			if _, ok := errors.AsType[*feed.LineError](err); !ok {
-				return malformed, first, err
-			}
-			skip(err)
-			continue
-		}
-		if err := ev.step(&e); err != nil {
-			skip(fmt.Errorf("line %d: %w", e.Line, err))
-		}
-		if ev.events%1024 == 0 {
-			progress()
-			if err := ctx.Err(); err != nil {
-				return malformed, first, err
-			}
-		}
-	}
-	return malformed, first, nil
 }
 
 // createWith writes a file through f, and leaves none behind on an error.

@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
 	"os"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"headlight.example/feed"
@@ -129,42 +126,4 @@ func (o *evalOptions) readTruth() (map[uint64]bool, error) {
 		return nil, err
 	}
 	return readTruth(text)
-}
-
-// runFiles runs the streams of the files, merged by time.
-func (ev *evaluation) runFiles(ctx context.Context, e *env, names []string) error {
-	var total int64
-	var read atomic.Int64
-	var streams []iter.Seq2[feed.Event, error]
-	for _, name := range names {
-		f, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if info, err := f.Stat(); err == nil {
-			total += info.Size()
-		}
-		streams = append(streams, feed.Events(&countingReader{f, &read}))
-	}
-	p := e.newProgress("judging", "events", total)
-	defer p.end()
-	malformed, first, err := ev.runStream(ctx, merged(streams), func() { p.set(read.Load(), int64(ev.events)) })
-	p.end()
-	if malformed > 0 {
-		e.notef("malformed lines passed over: %d; the first: %v", malformed, first)
-	}
-	return err
-}
-
-// countingReader counts what has been read, for a progress bar.
-type countingReader struct {
-	r io.Reader
-	n *atomic.Int64
-}
-
-func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n.Add(int64(n))
-	return n, err
 }
