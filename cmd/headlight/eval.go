@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -29,17 +30,21 @@ type evaluation struct {
 	table  *reputation.Table
 	policy *reputation.Policy
 	from   time.Time
-	nets   *netmap.Map // stamps what is seen; nil knows no network
+	nets   *netmap.Map     // stamps what is seen; nil knows no network
+	truth  map[uint64]bool // line → bad; nil if it is not known
+	delay  time.Duration   // by which reports and reviews are learnt later
+	flips  *flips          // nil: every word is learnt as it was said
 
-	events  uint64 // judged, learnt or both
-	judged  []judged
-	seen    map[uint64]known  // hosts, tenants and addresses that occurred, URLs that were asked about
-	listed  map[uint64]bool   // exact lists of what was reported: URLs, hosts, tenants, domains
-	perDay  map[tenantDay]int // links scored
-	records []evidence.Record // scratch
+	events    uint64 // judged, learnt or both
+	malformed int    // lines passed over
+	judged    []judged
+	seen      map[uint64]int64        // URLs, hosts and tenants that occurred → when first, in Unix seconds
+	at        map[netip.Addr]struct{} // addresses that occurred
+	listed    map[uint64]bool         // exact lists of what was reported: URLs, hosts, tenants, domains
+	perDay    map[tenantDay]int       // links scored
+	later     later
+	records   []evidence.Record // scratch
 }
-
-type known struct{}
 
 type tenantDay struct {
 	tenant uint64
@@ -68,15 +73,24 @@ func newEvaluation(policy *reputation.Policy, from time.Time, nets *netmap.Map) 
 	key := new(evidence.Key) // a fixed key: two runs give one result
 	return &evaluation{
 		key: key, table: reputation.NewTable(key), policy: policy, from: from, nets: nets,
-		seen:   make(map[uint64]known),
+		seen:   make(map[uint64]int64),
+		at:     make(map[netip.Addr]struct{}),
 		listed: make(map[uint64]bool),
 		perDay: make(map[tenantDay]int),
 	}
 }
 
-// ladder are the hashes of the rungs that the lists use, in the order of listNames.
-func (ev *evaluation) ladder(l link.Link) [len(listNames)]uint64 {
-	return [...]uint64{
+// rungs are hashes of the names that the lists use, in the order of listNames.
+type rungs [len(listNames)]uint64
+
+const (
+	urlRung = iota
+	hostRung
+	tenantRung
+)
+
+func (ev *evaluation) ladder(l link.Link) rungs {
+	return rungs{
 		ev.key.Hash(evidence.URL, l.URL()),
 		ev.key.Hash(evidence.Host, l.Host()),
 		ev.key.Hash(evidence.Tenant, l.Tenant()),
@@ -84,32 +98,61 @@ func (ev *evaluation) ladder(l link.Link) [len(listNames)]uint64 {
 	}
 }
 
-// step judges the event's link if it is asked, then learns the event.
+// step judges the event's link if it is asked, then learns the event or puts
+// it by until its time has come. What is scored and in which stratum depends
+// on the stream alone: flags that change what is learnt leave it as it is, so
+// that their figures can be compared.
 func (ev *evaluation) step(e *feed.Event, l link.Link) {
 	ev.events++
-	rungs := ev.ladder(l)
+	ev.learnUntil(e.Time)
+	names := ev.ladder(l)
 	if e.Ask && !e.Time.Before(ev.from) {
-		ev.judge(e, l, rungs)
+		ev.judge(e, l, names)
 	}
-	ev.remember(e, rungs)
-	ev.records = e.Records(ev.records[:0], l, ev.key, ev.nets)
-	for _, r := range ev.records {
-		ev.table.Apply(evidence.Entry{Seq: ev.table.Applied() + 1, Record: r})
+	first, again := ev.seen[names[urlRung]]
+	ev.occur(e, names)
+	if e.Type == feed.Sighting {
+		ev.learn(e, l, names)
+		if bad, known := ev.truth[uint64(e.Line)]; known && !bad && !again {
+			if lie, ok := ev.flips.lie(e, names[urlRung]); ok {
+				ev.later.add(lie, ev.delay, l)
+			}
+		}
+		return
+	}
+	if ev.flips.withhold(e, names[urlRung], first) {
+		return
+	}
+	if ev.delay > 0 {
+		ev.later.add(*e, ev.delay, l)
+		return
+	}
+	ev.learn(e, l, names)
+}
+
+// learnUntil learns what was put by until now, at the latest.
+func (ev *evaluation) learnUntil(now time.Time) {
+	for {
+		x, ok := ev.later.next(now)
+		if !ok {
+			return
+		}
+		ev.learn(&x.event, x.link, ev.ladder(x.link))
 	}
 }
 
-func (ev *evaluation) judge(e *feed.Event, l link.Link, rungs [len(listNames)]uint64) {
+func (ev *evaluation) judge(e *feed.Event, l link.Link, names rungs) {
 	v := ev.table.Judge(l, ev.policy, e.Time)
 	j := judged{
-		line: uint64(e.Line), tenant: rungs[2], score: v.Score, level: v.Level, threat: v.Threat,
-		class: class(l), stratum: ev.stratum(e, rungs), month: e.Time.UTC().Format("2006-01"),
+		line: uint64(e.Line), tenant: names[tenantRung], score: v.Score, level: v.Level, threat: v.Threat,
+		class: class(l), stratum: ev.stratum(e, names), month: e.Time.UTC().Format("2006-01"),
 		house: slices.ContainsFunc(v.Reasons(), func(r reputation.Reason) bool { return r.Basis == reputation.WellKnown }),
 	}
-	for i, h := range rungs {
+	for i, h := range names {
 		j.lists[i] = ev.listed[h]
 	}
-	if _, again := ev.seen[rungs[0]]; !again {
-		day := tenantDay{rungs[2], e.Time.Unix() / 86400}
+	if _, again := ev.seen[names[urlRung]]; !again {
+		day := tenantDay{names[tenantRung], e.Time.Unix() / 86400}
 		if ev.perDay[day] < perTenantDay {
 			ev.perDay[day]++
 			j.scored = true
@@ -135,31 +178,42 @@ func class(l link.Link) string {
 // strata tell how much of a link occurred in the stream before it was asked about.
 var strata = []string{"host known", "tenant known", "tenant new, address known", "all new"}
 
-func (ev *evaluation) stratum(e *feed.Event, rungs [len(listNames)]uint64) string {
-	for i, rung := range []int{1, 2} {
-		if _, ok := ev.seen[rungs[rung]]; ok {
+func (ev *evaluation) stratum(e *feed.Event, names rungs) string {
+	for i, rung := range []int{hostRung, tenantRung} {
+		if _, ok := ev.seen[names[rung]]; ok {
 			return strata[i]
 		}
 	}
 	for _, a := range e.Addrs {
-		if _, ok := ev.seen[ev.key.Hash(evidence.Addr, a.String())]; ok {
+		if _, ok := ev.at[a]; ok {
 			return strata[2]
 		}
 	}
 	return strata[3]
 }
 
-func (ev *evaluation) remember(e *feed.Event, rungs [len(listNames)]uint64) {
-	for _, h := range rungs[:3] {
-		ev.seen[h] = known{}
+// occur notes that the link of the event was mentioned in the stream.
+func (ev *evaluation) occur(e *feed.Event, names rungs) {
+	for _, h := range names[:tenantRung+1] {
+		if _, ok := ev.seen[h]; !ok {
+			ev.seen[h] = e.Time.Unix()
+		}
 	}
 	for _, a := range e.Addrs {
-		ev.seen[ev.key.Hash(evidence.Addr, a.String())] = known{}
+		ev.at[a] = struct{}{}
 	}
+}
+
+// learn folds what the event says into the table and into the exact lists.
+func (ev *evaluation) learn(e *feed.Event, l link.Link, names rungs) {
 	if e.Type == feed.Report && e.Assertion.Threat() {
-		for _, h := range rungs {
+		for _, h := range names {
 			ev.listed[h] = true
 		}
+	}
+	ev.records = e.Records(ev.records[:0], l, ev.key, ev.nets)
+	for _, r := range ev.records {
+		ev.table.Apply(evidence.Entry{Seq: ev.table.Applied() + 1, Record: r})
 	}
 }
 
@@ -197,12 +251,12 @@ func readTruth(r io.Reader) (map[uint64]bool, error) {
 
 // score compares what was judged with the truth. Months in which one class is
 // missing are left out and named: they would measure the calendar.
-func (ev *evaluation) score(truth map[uint64]bool) *evalReport {
+func (ev *evaluation) score() *evalReport {
 	scored := make([]labelled, 0, len(ev.judged))
 	months := make(map[string][2]int)
 	for i := range ev.judged {
 		j := &ev.judged[i]
-		bad, ok := truth[j.line]
+		bad, ok := ev.truth[j.line]
 		if !ok || !j.scored {
 			continue
 		}
@@ -211,7 +265,13 @@ func (ev *evaluation) score(truth map[uint64]bool) *evalReport {
 		m[btoi(bad)]++
 		months[j.month] = m
 	}
-	r := &evalReport{Events: ev.events, Asked: len(ev.judged), Subjects: ev.table.Len(), DroppedMonths: []string{}}
+	r := &evalReport{Flipped: ev.flips, Events: ev.events, Malformed: ev.malformed, Asked: len(ev.judged), Subjects: ev.table.Len(), DroppedMonths: []string{}}
+	if !ev.from.IsZero() {
+		r.From = ev.from.UTC().Format(time.RFC3339)
+	}
+	if ev.delay > 0 {
+		r.Delay = ev.delay.String()
+	}
 	for month, n := range months {
 		if n[0] == 0 || n[1] == 0 {
 			r.DroppedMonths = append(r.DroppedMonths, month)

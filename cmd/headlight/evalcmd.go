@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ func evalCommand() *command {
 	return &command{
 		name:     "eval",
 		group:    groupOperate,
-		synopsis: []string{"eval [-from TIME] [-netmap FILE,…] [-truth FILE] [-scores FILE] STREAM…"},
+		synopsis: []string{"eval [-from TIME] [-netmap FILE,…] [-truth FILE] [-scores FILE] [-delay TIME] [-flip SHARE] STREAM…"},
 		short:    "judge event streams, event by event, before learning from each",
 		about: `Reads event streams (see "headlight formats") in the order of time. An event that
 asks has its link judged by what was learnt from the events before it, and from
@@ -32,7 +33,14 @@ calibration, and the exact lists (URL, host, tenant, domain) beside it. Interval
 of 95 % come from drawing tenants, whose links stand or fall together; "per tenant"
 counts all links of a tenant as one. Scored is
 the first occurrence of a URL, at most three a tenant and day; months in which
-one class is missing are left out. On a terminal this is a table, else JSON.`,
+one class is missing are left out. On a terminal this is a table, else JSON.
+
+-delay and -flip make a stream worse than it is, to see what that costs; what is
+scored stays the same. With -delay, reports and reviews are learnt so much later,
+dated as of then. With -flip, a share of the URLs is chosen by their hashes; of
+those that raters call a threat these reports are withheld, and each that is good
+by the truth is reported once: by the rater, as the threat and as long after it
+was first seen as in the last true report. Reviews and benign reports stay.`,
 		examples: []string{
 			"headlight eval -from 2022-01-01 -truth dns.truth.tsv.gz dns.jsonl.gz",
 			"headlight eval -scores scores.tsv events.jsonl",
@@ -46,6 +54,8 @@ one class is missing are left out. On a terminal this is a table, else JSON.`,
 			})
 			f.StringVar(&o.truth, "truth", "", "`file` of lines \"line truth\", truth being good or bad; tab-separated, plain or packed")
 			f.StringVar(&o.scores, "scores", "", "write line, score, level, threat and class of each judgement to this `file`")
+			f.Func("delay", "learn reports and reviews this `time` later, such as 10m or 24h", o.setDelay)
+			f.Func("flip", "turn about what is said of this `share` of the URLs, up to 0.5; needs -truth", o.setFlip)
 			f.BoolVar(&o.table, "table", false, "print a table even if this is no terminal")
 			f.BoolVar(&o.json, "json", false, "print JSON even if this is a terminal")
 			return o.run
@@ -55,6 +65,8 @@ one class is missing are left out. On a terminal this is a table, else JSON.`,
 
 type evalOptions struct {
 	from          time.Time
+	delay         time.Duration
+	flip          float64
 	netmap        []string
 	truth, scores string
 	table, json   bool
@@ -70,19 +82,40 @@ func (o *evalOptions) setFrom(s string) (err error) {
 	return errors.New("want a day such as 2022-01-01, or a time such as 2022-01-01T08:00:00Z")
 }
 
-func (o *evalOptions) run(ctx context.Context, e *env, names []string) error {
-	if len(names) == 0 {
+func (o *evalOptions) setDelay(s string) (err error) {
+	o.delay, err = parseDuration(s)
+	if err != nil || o.delay < 0 || o.delay > maxDelay {
+		return errors.New("want a time such as 10m, 24h or 7d, at most 365d")
+	}
+	return nil
+}
+
+const maxDelay = 365 * 24 * time.Hour // by then nobody is helped
+
+func (o *evalOptions) setFlip(s string) (err error) {
+	o.flip, err = strconv.ParseFloat(s, 64)
+	if err != nil || !(o.flip >= 0 && o.flip <= .5) {
+		return errors.New("want a share from 0 to 0.5: beyond that lies the contrary")
+	}
+	return nil
+}
+
+// check says which flags do not go together.
+func (o *evalOptions) check(names []string) error {
+	switch {
+	case len(names) == 0:
 		return usagef("at least one stream is needed")
-	}
-	if len(names) > 1 && (o.truth != "" || o.scores != "") {
+	case len(names) > 1 && (o.truth != "" || o.scores != ""):
 		return usagef("-truth and -scores go with one stream, since they name its lines")
+	case o.truth == "" && o.flip > 0:
+		return usagef("-flip needs -truth, which tells good links from bad")
 	}
-	var truth map[uint64]bool
-	if o.truth != "" {
-		var err error
-		if truth, err = o.readTruth(); err != nil {
-			return fmt.Errorf("read truth %s: %w", o.truth, err)
-		}
+	return nil
+}
+
+func (o *evalOptions) run(ctx context.Context, e *env, names []string) error {
+	if err := o.check(names); err != nil {
+		return err
 	}
 	var nets *netmap.Map
 	if len(o.netmap) > 0 {
@@ -92,6 +125,16 @@ func (o *evalOptions) run(ctx context.Context, e *env, names []string) error {
 		}
 	}
 	ev := newEvaluation(reputation.DefaultPolicy(), o.from, nets)
+	ev.delay = o.delay
+	if o.truth != "" {
+		var err error
+		if ev.truth, err = o.readTruth(); err != nil {
+			return fmt.Errorf("read truth %s: %w", o.truth, err)
+		}
+	}
+	if o.flip > 0 {
+		ev.flips = &flips{Share: o.flip}
+	}
 	start := time.Now()
 	if err := ev.runFiles(ctx, e, names); err != nil {
 		return err
@@ -102,11 +145,8 @@ func (o *evalOptions) run(ctx context.Context, e *env, names []string) error {
 			return fmt.Errorf("write scores %s: %w", o.scores, err)
 		}
 	}
-	r := ev.score(truth)
+	r := ev.score()
 	r.Seconds = seconds
-	if !o.from.IsZero() {
-		r.From = o.from.UTC().Format(time.RFC3339)
-	}
 	if o.table || e.out.terminal && !o.json {
 		return r.writeTable(e.out)
 	}

@@ -11,10 +11,13 @@ import (
 	"headlight.example/reputation"
 )
 
-// evalReport is what `headlight eval -truth` prints.
+// evalReport is what `headlight eval` prints.
 type evalReport struct {
 	From          string   `json:"from,omitempty"`
+	Delay         string   `json:"delay,omitempty"`   // by which reports and reviews were learnt later
+	Flipped       *flips   `json:"flipped,omitempty"` // labels turned about on purpose
 	Events        uint64   `json:"events"`
+	Malformed     int      `json:"malformed"` // lines passed over
 	Asked         int      `json:"asked"`
 	DroppedMonths []string `json:"dropped_months"` // months in which one class is missing
 	Subjects      int      `json:"subjects"`
@@ -184,6 +187,12 @@ func (r *evalReport) writeTable(out io.Writer) error {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%v\t%v\t%v\t%v\t\n", name, q.Good, q.Bad, q.AUC, q.TPR.At1, q.TPR.At01, q.TPR.At001)
 	}
 	fmt.Fprintf(out, "%d events in %.1f s (%.0f/s), %d links asked, %d subjects\n", r.Events, r.Seconds, float64(r.Events)/r.Seconds, r.Asked, r.Subjects)
+	if r.Delay != "" {
+		fmt.Fprintf(out, "reports and reviews learnt %s later\n", r.Delay)
+	}
+	if f := r.Flipped; f != nil {
+		fmt.Fprintf(out, "labels turned about of a share of %v of the URLs: %d reports withheld, %d false reports\n", f.Share, f.Withheld, f.False)
+	}
 	if len(r.DroppedMonths) > 0 {
 		fmt.Fprintf(out, "left out, for one class is missing: %v\n", r.DroppedMonths)
 	}

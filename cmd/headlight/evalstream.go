@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"headlight.example/feed"
 	"headlight.example/link"
@@ -129,28 +130,115 @@ func decode(e feed.Event, err error) decoded {
 	return d
 }
 
+// later holds events that are learnt at a later time than that at which they
+// stand in the stream: first what is due first, then what was put by first.
+type later struct{ queue []putBy }
+
+type putBy struct {
+	event feed.Event // its Time is when it is learnt
+	link  link.Link
+}
+
+// add puts an event by until delay after its time.
+func (q *later) add(e feed.Event, delay time.Duration, l link.Link) {
+	e.Time = e.Time.Add(delay)
+	i, _ := slices.BinarySearchFunc(q.queue, e.Time, func(x putBy, t time.Time) int {
+		if x.event.Time.After(t) {
+			return 1
+		}
+		return -1 // also at the same time
+	})
+	q.queue = slices.Insert(q.queue, i, putBy{e, l}) // near the end: most have one delay
+}
+
+// next takes the first that is due by now.
+func (q *later) next(now time.Time) (putBy, bool) {
+	if len(q.queue) == 0 || q.queue[0].event.Time.After(now) {
+		return putBy{}, false
+	}
+	x := q.queue[0]
+	q.queue[0] = putBy{} // what it holds is free
+	q.queue = q.queue[1:]
+	return x, true
+}
+
+// flips turns about what is said of a share of the URLs, to see what wrong
+// labels cost:
+//
+//   - a chosen URL that raters call a threat has those reports withheld;
+//   - a chosen URL that is good by the truth is reported once, after its first
+//     occurrence. That report copies the last true one of a link that had been
+//     seen: its rater, its threat, and how long after the first occurrence of
+//     its URL it came. Before there is one, nothing is turned about.
+//
+// Which URLs are chosen, depends on their hashes alone, so that those of a
+// small share are among those of a larger one. Reviews and benign reports stay,
+// and so does the truth that links are scored by. A nil *flips turns nothing.
+type flips struct {
+	Share    float64 `json:"share"`
+	Withheld int     `json:"reports_withheld"`
+	False    int     `json:"false_reports"`
+
+	model feed.Event    // the last true report
+	after time.Duration // the first occurrence of its URL
+}
+
+// chosen says whether the URL is one of the share.
+func (f *flips) chosen(url uint64) bool {
+	return float64(url>>11) < f.Share*(1<<53)
+}
+
+// withhold says that the event is a report which is not to be learnt. first is
+// when its URL occurred first, in Unix seconds; 0 if it never did.
+func (f *flips) withhold(e *feed.Event, url uint64, first int64) bool {
+	if f == nil || e.Type != feed.Report || !e.Assertion.Threat() {
+		return false
+	}
+	if f.chosen(url) {
+		f.Withheld++
+		return true
+	}
+	if first != 0 {
+		f.model, f.after = *e, max(0, e.Time.Sub(time.Unix(first, 0)))
+	}
+	return false
+}
+
+// lie gives the false report that follows the first occurrence of a good link.
+func (f *flips) lie(e *feed.Event, url uint64) (feed.Event, bool) {
+	if f == nil || f.model.Rater == "" || !f.chosen(url) {
+		return feed.Event{}, false
+	}
+	f.False++
+	return feed.Event{Time: e.Time.Add(f.after), Type: feed.Report, Rater: f.model.Rater, Assertion: f.model.Assertion, URL: e.URL}, true
+}
+
 // runStream judges and learns the events in order. Lines that cannot be read
 // are counted and passed over, as import does.
-func (ev *evaluation) runStream(ctx context.Context, events iter.Seq[decoded], progress func()) (malformed int, first, err error) {
+func (ev *evaluation) runStream(ctx context.Context, events iter.Seq[decoded], progress func()) (firstMalformed, err error) {
 	for d := range events {
 		switch {
 		case d.err != nil:
-			return malformed, first, d.err
+			return firstMalformed, d.err
 		case d.malformed != nil:
-			malformed++
-			first = cmp.Or(first, d.malformed)
+			ev.malformed++
+			firstMalformed = cmp.Or(firstMalformed, d.malformed)
 			continue
 		}
 		ev.step(&d.event, d.link)
 		if ev.events%1024 == 0 {
 			progress()
 			if err := ctx.Err(); err != nil {
-				return malformed, first, err
+				return firstMalformed, err
 			}
 		}
 	}
-	return malformed, first, nil
+	ev.learnUntil(endOfTime) // nothing is asked any more, but the table is that of the whole stream
+	return firstMalformed, nil
 }
+
+// endOfTime is later than any event with any delay.
+var endOfTime = time.Date(10_000, 12, 31, 0, 0, 0, 0, time.UTC)
 
 // runFiles runs the streams of the files, merged by time.
 func (ev *evaluation) runFiles(ctx context.Context, e *env, names []string) error {
@@ -170,10 +258,10 @@ func (ev *evaluation) runFiles(ctx context.Context, e *env, names []string) erro
 	}
 	p := e.newProgress("judging", "events", total)
 	defer p.end()
-	malformed, first, err := ev.runStream(ctx, ahead(merged(streams)), func() { p.set(read.Load(), int64(ev.events)) })
+	first, err := ev.runStream(ctx, ahead(merged(streams)), func() { p.set(read.Load(), int64(ev.events)) })
 	p.end()
-	if malformed > 0 {
-		e.notef("malformed lines passed over: %d; the first: %v", malformed, first)
+	if ev.malformed > 0 {
+		e.notef("malformed lines passed over: %d; the first: %v", ev.malformed, first)
 	}
 	return err
 }
