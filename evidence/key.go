@@ -48,7 +48,17 @@ func (k *Key) Hash(kind Kind, key string) uint64 {
 //	docs.example/d/one/edit  → docs.example/#T/#P/#U (where a path is the tenant)
 //
 // P, U and T are Hash of the path, the URL and the tenant, in 13 base-32 digits.
+// Behind them stand, after "/~", the [Traits] that the host does not tell.
 func (k *Key) Seal(l link.Link) Subject {
+	var t Traits
+	k.sealedTraits(l, &t)
+	return Subject{Sealed, string(appendTraits(k.seal(l), &t))}
+}
+
+// SealName is Seal without the traits: enough to tell the link from others.
+func (k *Key) SealName(l link.Link) Subject { return Subject{Sealed, string(k.seal(l))} }
+
+func (k *Key) seal(l link.Link) []byte {
 	b := make([]byte, 0, len(l.Host())+3*(1+sealedPart))
 	b = append(b, l.Host()...)
 	if tenant := l.Tenant(); strings.IndexByte(tenant, '/') >= 0 {
@@ -59,14 +69,15 @@ func (k *Key) Seal(l link.Link) Subject {
 	} else {
 		b = append(b, "/#"...)
 	}
-	return Subject{Sealed, string(appendPart(b, k.Hash(URL, l.URL())))}
+	return appendPart(b, k.Hash(URL, l.URL()))
 }
 
 // SealedURL is a sealed key taken apart. Each of Tenant, Path and URL is a
 // sealed part, to be given to [Key.Hash] as it is; Tenant and Path are "" where
 // the link has no such rung of its own (its tenant then follows from the host).
+// Traits is the text of what was sealed with it, "" if nothing was.
 type SealedURL struct {
-	Host, Tenant, Path, URL string
+	Host, Tenant, Path, URL, Traits string
 }
 
 // ParseSealed takes the key of a [Sealed] subject apart. It does not allocate
@@ -74,6 +85,13 @@ type SealedURL struct {
 func ParseSealed(key string) (SealedURL, error) {
 	s, ok := SealedURL{}, true
 	rest := key
+	if i := strings.Index(key, "/~"); i >= 0 {
+		rest, s.Traits = key[:i], key[i+2:]
+		var t Traits
+		if t.unpack(s.Traits) != nil {
+			return SealedURL{}, errNotSealed(key)
+		}
+	}
 	if s.URL, rest, ok = cutPart(rest); !ok || s.URL == "" {
 		return SealedURL{}, errNotSealed(key)
 	}

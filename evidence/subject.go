@@ -188,7 +188,7 @@ func (s Subject) Covers(t Subject) bool {
 	case Path:
 		return underPath(t, s.Key)
 	case Sealed:
-		return t.Kind == Sealed && t.Host() == s.Host() && lastPart(s.Key) == lastPart(t.Key)
+		return t.Kind == Sealed && t.Host() == s.Host() && sealedHash(s.Key) == sealedHash(t.Key)
 	}
 	return false
 }
@@ -205,7 +205,11 @@ func underPath(t Subject, path string) bool {
 	return rest == "" || path[len(path)-1] == '/' || rest[0] == '/' || rest[0] == '?'
 }
 
-func lastPart(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }
+// sealedHash is the part of a sealed key that stands for its URL.
+func sealedHash(key string) string {
+	key, _, _ = strings.Cut(key, "/~")
+	return key[strings.LastIndexByte(key, '/')+1:]
+}
 
 // clip shortens a hostile string for an error.
 func clip(s string) string {
