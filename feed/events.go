@@ -226,11 +226,12 @@ const toldAddrs = 4
 // Records appends what the event says to dst; l is its Link.
 //
 //	report, review  → the rater's judgement of the URL, in clear
-//	sighting        → Seen of the sealed URL (of the host alone if key is nil);
-//	                  of each of the first four addresses that the host
+//	sighting        → of each of the first four addresses that the host
 //	                  resolved to it, and, if nets knows it, in which prefix
-//	                  the address was announced and by which AS
+//	                  the address was announced and by which AS; then Seen of
+//	                  the sealed URL (of the host alone if key is nil)
 //
+// Seen comes last, so that whoever folds it knows by then where the host is.
 // A host that is itself an address resolves to nothing, but is announced. The
 // subject of a network is the address: which network it is in is a fact of the
 // time of the sighting, and would be another if it were looked up later. A nil
@@ -245,21 +246,22 @@ func (e *Event) Records(dst []evidence.Record, l link.Link, key *evidence.Key, n
 		return append(dst, r)
 	}
 	host := evidence.Subject{Kind: evidence.Host, Key: l.Host()}
-	r.Rater, r.Assertion, r.Subject = evidence.SightingRater, evidence.Seen, host
+	r.Rater = evidence.SightingRater
+	if a, ok := l.Addr(); ok {
+		dst = appendNetwork(dst, r, a, evidence.Subject{}, nets)
+	} else {
+		for _, a := range e.Addrs[:min(len(e.Addrs), toldAddrs)] {
+			r.Assertion, r.Subject = evidence.ResolvesTo, host
+			r.Object = evidence.Subject{Kind: evidence.Addr, Key: a.String()}
+			dst = append(dst, r)
+			dst = appendNetwork(dst, r, a, r.Object, nets)
+		}
+	}
+	r.Assertion, r.Subject, r.Object = evidence.Seen, host, evidence.Subject{}
 	if key != nil {
 		r.Subject = key.Seal(l)
 	}
-	dst = append(dst, r)
-	if a, ok := l.Addr(); ok {
-		return appendNetwork(dst, r, a, evidence.Subject{}, nets)
-	}
-	for _, a := range e.Addrs[:min(len(e.Addrs), toldAddrs)] {
-		r.Assertion, r.Subject = evidence.ResolvesTo, host
-		r.Object = evidence.Subject{Kind: evidence.Addr, Key: a.String()}
-		dst = append(dst, r)
-		dst = appendNetwork(dst, r, a, r.Object, nets)
-	}
-	return dst
+	return append(dst, r)
 }
 
 // appendNetwork appends which network the address belongs to, where that is

@@ -194,9 +194,9 @@ func TestEventsBecomeRecords(t *testing.T) {
 		"url a.example/b?secret phishing 2026-01-02T15:04:05Z by feed/x/ann",
 		"url a.example/b?secret benign 2026-01-02T15:04:06Z by feed/x/ann",
 		"url a.example/ benign 2026-01-02T15:04:07Z by operator/bo",
-		"host a.example seen 2026-01-02T15:04:08Z by service/sighting",
 		"host a.example resolves-to addr 192.0.2.1 2026-01-02T15:04:08Z by service/sighting",
 		"host a.example resolves-to addr 192.0.2.2 2026-01-02T15:04:08Z by service/sighting",
+		"host a.example seen 2026-01-02T15:04:08Z by service/sighting",
 		"host 192.0.2.9 seen 2026-01-02T15:04:09Z by service/sighting",
 	}
 	got := said(format(t, "events"), stream, feed.Options{})
@@ -233,24 +233,27 @@ func TestSightingsAreStampedWithNetworks(t *testing.T) {
 		return lines
 	}
 	want := slices.Concat(
-		seen(8, "host a.example seen",
+		seen(8,
 			"host a.example resolves-to addr 192.0.2.1",
 			"addr 192.0.2.1 announced-in prefix 192.0.2.0/25",
 			"addr 192.0.2.1 originated-by as 64496",
 			"host a.example resolves-to addr 198.51.100.1",
 			"host a.example resolves-to addr 2001:db8::1",
 			"addr 2001:db8::1 announced-in prefix 2001:db8::/48",
-			"addr 2001:db8::1 originated-by as 4294967295"),
-		seen(9, "host 192.0.2.9 seen", // it is where it says, whatever else is said
-			"addr 192.0.2.9 announced-in prefix 192.0.2.0/25",
-			"addr 192.0.2.9 originated-by as 64496"),
-		seen(10, "host many.example seen",
+			"addr 2001:db8::1 originated-by as 4294967295",
+			"host a.example seen"),
+		seen(9,
+			"addr 192.0.2.9 announced-in prefix 192.0.2.0/25", // it is where it says, whatever else is said
+			"addr 192.0.2.9 originated-by as 64496",
+			"host 192.0.2.9 seen"),
+		seen(10,
 			"host many.example resolves-to addr 203.0.113.1",
 			"host many.example resolves-to addr 203.0.113.2",
 			"host many.example resolves-to addr 203.0.113.3",
 			"host many.example resolves-to addr 192.0.2.4", // the fourth is the last
 			"addr 192.0.2.4 announced-in prefix 192.0.2.0/25",
-			"addr 192.0.2.4 originated-by as 64496"),
+			"addr 192.0.2.4 originated-by as 64496",
+			"host many.example seen"),
 		[]string{"url 192.0.2.9/ spam 2026-01-02T15:04:11Z by feed/x"},
 	)
 	if d := cmp.Diff(want, said(format(t, "events"), stream, feed.Options{Networks: b.Map()})); d != "" {

@@ -106,13 +106,21 @@ func (ev *evaluation) step(e *feed.Event, l link.Link) {
 	ev.events++
 	ev.learnUntil(e.Time)
 	names := ev.ladder(l)
+	var seen []evidence.Record
+	if e.Type == feed.Sighting {
+		// Where the host is can be known before anything is said of the link.
+		ev.records = e.Records(ev.records[:0], l, ev.key, ev.nets)
+		last := len(ev.records) - 1
+		seen = ev.records[last:]
+		ev.fold(ev.records[:last])
+	}
 	if e.Ask && !e.Time.Before(ev.from) {
 		ev.judge(e, l, names)
 	}
 	first, again := ev.seen[names[urlRung]]
 	ev.occur(e, names)
 	if e.Type == feed.Sighting {
-		ev.learn(e, l, names)
+		ev.fold(seen)
 		if bad, known := ev.truth[uint64(e.Line)]; known && !bad && !again {
 			if lie, ok := ev.flips.lie(e, names[urlRung]); ok {
 				ev.later.add(lie, ev.delay, l)
@@ -212,7 +220,11 @@ func (ev *evaluation) learn(e *feed.Event, l link.Link, names rungs) {
 		}
 	}
 	ev.records = e.Records(ev.records[:0], l, ev.key, ev.nets)
-	for _, r := range ev.records {
+	ev.fold(ev.records)
+}
+
+func (ev *evaluation) fold(records []evidence.Record) {
+	for _, r := range records {
 		ev.table.Apply(evidence.Entry{Seq: ev.table.Applied() + 1, Record: r})
 	}
 }

@@ -19,7 +19,7 @@ func evalCommand() *command {
 	return &command{
 		name:     "eval",
 		group:    groupOperate,
-		synopsis: []string{"eval [-from TIME] [-netmap FILE,…] [-truth FILE] [-scores FILE] [-delay TIME] [-flip SHARE] STREAM…"},
+		synopsis: []string{"eval [-from TIME] [-netmap FILE,…] [-truth FILE] [-scores FILE] STREAM…"},
 		short:    "judge event streams, event by event, before learning from each",
 		about: `Reads event streams (see "headlight formats") in the order of time. An event that
 asks has its link judged by what was learnt from the events before it, and from
