@@ -306,8 +306,10 @@ func (s *Service) Explain(ctx context.Context, l link.Link, limit int) (Explanat
 	p := s.policy.Load()
 	x := Explanation{Verdict: s.table.Judge(l, p, now), Rungs: s.table.Explain(l, p, now)}
 	subjects := make([]evidence.Subject, 0, len(x.Rungs))
-	for _, r := range x.Rungs {
-		subjects = append(subjects, r.Subject)
+	for _, r := range x.Rungs { // networks have too many neighbours to tell what each said
+		if k := r.Subject.Kind; k != 0 && k <= evidence.Suffix {
+			subjects = append(subjects, r.Subject)
+		}
 	}
 	said, more, err := s.Said(ctx, limit, subjects...)
 	x.Said, x.More = said, more

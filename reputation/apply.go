@@ -36,38 +36,44 @@ func (t *Table) Apply(e evidence.Entry) {
 
 // learn sorts a record by what it says and by whose word it is.
 func (t *Table) learn(r *evidence.Record, at int64) {
-	child, lad, ok := t.place(r.Subject)
-	if !ok {
-		return
-	}
-	t.touched ^= t.touch(child)
-	for _, h := range lad { // all at once; one after another each would wait for memory
-		t.touched ^= t.touch(h)
-	}
 	d := dayOf(at)
 	role := evidence.Role(r.Rater)
+	if r.Assertion.Relation() {
+		if role == "service" || role == "feed" {
+			t.relate(r, d)
+		}
+		return
+	}
+	var tg target
+	if !t.place(r.Subject, &tg) {
+		return
+	}
+	t.touched ^= t.touch(tg.child)
+	for _, h := range tg.lad { // all at once; one after another each would wait for memory
+		t.touched ^= t.touch(h)
+	}
 	switch {
 	case r.Assertion == evidence.Seen:
-		if role == "service" && lad[rungURL] == child {
-			t.sight(&lad, d, at)
+		if role == "service" && tg.isURL {
+			t.sight(&tg, d, at)
 		}
 	case r.Assertion == evidence.Appealed:
-		t.appeal(child, d)
+		t.appeal(tg.child, d)
 	case role == "user":
-		t.hear(child, r, d)
+		t.hear(tg.child, r, d)
 	case role != "feed" && role != "operator" && role != "starter":
 		// What Headlight itself concluded is no evidence: it would confirm itself.
 	case r.Assertion == evidence.Popular:
-		t.popular(lad[rungTenant], r.Count, d)
+		t.popular(tg.lad[rungTenant], r.Count, d)
 	case role == "operator":
-		t.review(child, &lad, r, d)
+		t.review(&tg, r, d, at)
 	case r.Assertion.Threat():
-		t.condemn(child, &lad, class(r.Assertion), d, t.raters.bit(evidence.Group(r.Rater)))
+		t.condemn(&tg, class(r.Assertion), d, at, t.raters.bit(evidence.Group(r.Rater)))
 	case r.Assertion == evidence.Retracted:
-		t.retract(child, &lad, t.raters.lookup(evidence.Group(r.Rater)))
+		t.retract(&tg, t.raters.lookup(evidence.Group(r.Rater)))
 	case r.Assertion == evidence.Benign:
-		t.retract(child, &lad, t.raters.lookup(evidence.Group(r.Rater)))
-		t.praise(child, &lad, d, wholeUnit)
+		t.retract(&tg, t.raters.lookup(evidence.Group(r.Rater)))
+		t.praise(&tg, d, wholeUnit)
 	}
 }
 
@@ -76,9 +82,11 @@ func class(a evidence.Assertion) int { return int(a - evidence.Phishing) }
 
 // condemn counts a group's word that a child is bad: a unit a day in the child
 // and in each rung up to the tenant; and if it is the tenant's first of that
-// day, in the rungs above. The same word again adds the rater only.
-func (t *Table) condemn(child uint64, lad *ladder, c int, d uint16, rater uint32) {
-	e, at := t.open(child)
+// day, in the rungs above; and in those of the URL's markers to which the tenant
+// has not yet added one that day. The same word again adds the rater only.
+func (t *Table) condemn(tg *target, c int, d uint16, at int64, rater uint32) {
+	child, lad := tg.child, &tg.lad
+	e, place := t.open(child)
 	e.child = true
 	e.advance(d)
 	first := !e.isBad()
@@ -95,7 +103,10 @@ func (t *Table) condemn(child uint64, lad *ladder, c int, d uint16, rater uint32
 	if first && unit {
 		e.fastGood, e.slow[goodClass] = 0, 0
 	}
-	t.put(child, at, &e)
+	t.put(child, place, &e)
+	if first && unit && tg.isURL {
+		t.reported(child, d, at)
+	}
 	for _, i := range own {
 		if lad[i] == 0 {
 			continue
@@ -104,7 +115,7 @@ func (t *Table) condemn(child uint64, lad *ladder, c int, d uint16, rater uint32
 		r.advance(d)
 		r.raters |= rater
 		if i == rungTenant {
-			t.condemnAbove(&r, lad, c, d, rater, unit)
+			t.condemnAbove(&r, tg, c, d, rater, unit)
 		}
 		if unit {
 			r.addBad(c, d, fresh)
@@ -115,20 +126,20 @@ func (t *Table) condemn(child uint64, lad *ladder, c int, d uint16, rater uint32
 		}
 		t.put(lad[i], at, &r)
 	}
+	if unit && tg.isURL {
+		t.condemnMarks(tg, c, d, rater)
+	}
 }
 
 // condemnAbove tells the rungs above of a word on a tenant. If it brought a unit
 // and that is the tenant's first of the class on that day, it is one for them.
-func (t *Table) condemnAbove(tenant *entry, lad *ladder, c int, d uint16, rater uint32, unit bool) {
+func (t *Table) condemnAbove(tenant *entry, tg *target, c int, d uint16, rater uint32, unit bool) {
 	fresh := false
 	if unit {
 		unit, fresh = tenant.markBad(c, d)
 	}
-	for _, i := range above {
-		if lad[i] == 0 {
-			continue
-		}
-		r, at := t.open(lad[i])
+	for _, h := range t.above(tg) {
+		r, at := t.open(h)
 		if !unit && r.raters&rater != 0 {
 			continue
 		}
@@ -137,135 +148,174 @@ func (t *Table) condemnAbove(tenant *entry, lad *ladder, c int, d uint16, rater 
 		if unit {
 			r.addBad(c, d, fresh)
 		}
-		t.put(lad[i], at, &r)
+		t.put(h, at, &r)
 	}
+}
+
+// condemnMarks adds a unit to the markers of a bad URL.
+func (t *Table) condemnMarks(tg *target, c int, d uint16, rater uint32) {
+	marks := t.marks(tg)
+	y, ok := t.openDiary(tg.lad[rungTenant], d)
+	if !ok {
+		return
+	}
+	for _, h := range marks {
+		if h != 0 && y.claim(h, true) {
+			e, at := t.open(h)
+			e.advance(d)
+			e.raters |= rater
+			e.addBad(c, d, true)
+			t.put(h, at, &e)
+		}
+	}
+	t.closeDiary(&y)
+}
+
+// marks gives the markers of a URL: those that it had when it was seen, if it was.
+func (t *Table) marks(tg *target) [nMarkers]uint64 {
+	if s, _ := t.queue.of(tg.child); s != nil {
+		return s.marks
+	}
+	v := view{kind: tg.kind, host: tg.host, self: tg.self}
+	if tg.sealed.URL != "" {
+		t.key.Unseal(tg.link, &tg.sealed, &v.traits)
+	} else {
+		t.key.Markers(tg.link, &v.traits)
+	}
+	v.place(t)
+	return v.markAt
 }
 
 // retract takes a group's word back. If it was the last, the child's units
 // leave the rungs up to the tenant; and if those were the tenant's last, its
-// units of the last 16 days leave the rungs above.
-func (t *Table) retract(child uint64, lad *ladder, rater uint32) {
-	e, at := t.open(child)
+// units of the last 16 days leave the rungs above, and the URL's markers.
+func (t *Table) retract(tg *target, rater uint32) {
+	e, at := t.open(tg.child)
 	if !at.ok || e.raters&rater == 0 {
 		return
 	}
 	if e.raters &^= rater; e.raters != 0 {
-		t.put(child, at, &e)
+		t.put(tg.child, at, &e)
 		return
 	}
-	t.absolve(child, lad)
+	t.absolve(tg)
 }
 
 // absolve takes all bad units of a child back.
-func (t *Table) absolve(child uint64, lad *ladder) {
-	e, at := t.open(child)
+func (t *Table) absolve(tg *target) {
+	e, at := t.open(tg.child)
 	if !at.ok {
 		return
 	}
 	for _, i := range own {
+		h := tg.lad[i]
 		if !e.isBad() {
 			break
 		}
-		if lad[i] == 0 {
+		if h == 0 {
 			continue
 		}
-		r, at := t.open(lad[i])
+		r, at := t.open(h)
 		days := r.bad
 		r.countURL(-1)
 		r.subBad(&e)
 		if i == rungTenant && !r.isBad() {
-			t.absolveAbove(&r, days, lad)
+			t.absolveAbove(&r, days, tg)
 		}
-		t.put(lad[i], at, &r)
+		t.put(h, at, &r)
 	}
 	e.forgetBad()
 	e.marks = 0
-	t.put(child, at, &e)
+	t.put(tg.child, at, &e)
 }
 
 // absolveAbove takes the tenant's units of the days in its masks out of the
-// rungs above.
-func (t *Table) absolveAbove(tenant *entry, days [nClasses]uint16, lad *ladder) {
-	for _, i := range above {
-		if lad[i] == 0 {
-			continue
-		}
-		r, at := t.open(lad[i])
-		back := entry{day: tenant.day} // exact for those days; rounded once, when taken from r
-		var any uint16
-		for c := range days {
-			for age := range uint16(windowDays) {
-				if days[c]&(1<<age) != 0 {
-					back.addBad(c, tenant.day-age, any&(1<<age) == 0)
-				}
+// rungs above, and out of the markers of its last URL; other URLs may have had
+// other markers, which keep theirs until they fade.
+func (t *Table) absolveAbove(tenant *entry, days [nClasses]uint16, tg *target) {
+	back := entry{day: tenant.day} // exact for those days; rounded once, when taken from a rung
+	var any uint16
+	for c := range days {
+		for age := range uint16(windowDays) {
+			if days[c]&(1<<age) != 0 {
+				back.addBad(c, tenant.day-age, any&(1<<age) == 0)
 			}
-			any |= days[c]
 		}
-		r.subBad(&back)
-		t.put(lad[i], at, &r)
+		any |= days[c]
+	}
+	list := t.above(tg)
+	if tg.isURL {
+		marks := t.marks(tg)
+		list = append(list[:len(list):len(list)], marks[:]...)
+	}
+	for _, h := range list {
+		if r, at := t.open(h); at.ok {
+			r.subBad(&back)
+			t.put(h, at, &r)
+		}
 	}
 }
 
 // praise counts a good unit, once a child and day.
-func (t *Table) praise(child uint64, lad *ladder, d uint16, w weight) {
-	e, at := t.open(child)
+func (t *Table) praise(tg *target, d uint16, w weight) {
+	e, at := t.open(tg.child)
 	e.child = true
 	e.advance(d)
 	if e.markGood(d) {
-		t.put(child, at, &e)
-		t.credit(child, lad, d, w)
+		t.put(tg.child, at, &e)
+		t.credit(tg.child, tg, d, w)
 	}
 }
 
-// credit adds a good unit that is already marked in the child.
-func (t *Table) credit(child uint64, lad *ladder, d uint16, w weight) {
+// credit adds a good unit that is already marked in the child. It reports
+// whether it is one for the rungs above the tenant too.
+func (t *Table) credit(child uint64, tg *target, d uint16, w weight) (above bool) {
 	e, at := t.open(child)
 	e.child = true
 	e.advance(d)
 	e.addGood(d, w)
 	t.put(child, at, &e)
 	for _, i := range own {
-		if lad[i] == 0 {
+		h := tg.lad[i]
+		if h == 0 {
 			continue
 		}
-		r, at := t.open(lad[i])
+		r, at := t.open(h)
 		r.advance(d)
 		if i == rungTenant && r.markGood(d) {
-			for _, j := range above {
-				if lad[j] != 0 {
-					a, at := t.open(lad[j])
-					a.advance(d)
-					a.addGood(d, min(w, wholeUnit))
-					t.put(lad[j], at, &a)
-				}
+			above = true
+			for _, h := range t.above(tg) {
+				t.addTo(h, d, w)
 			}
 		}
 		r.addGood(d, w)
-		t.put(lad[i], at, &r)
+		t.put(h, at, &r)
 	}
+	return above
 }
 
 // review takes an operator's word: an anchor, which settles the case, and
 // evidence like any other for what lies around. Benign takes earlier bad units
 // back and counts three good ones.
-func (t *Table) review(child uint64, lad *ladder, r *evidence.Record, d uint16) {
+func (t *Table) review(tg *target, r *evidence.Record, d uint16, at int64) {
+	child := tg.child
 	group := evidence.Group(r.Rater)
 	old, had := t.anchors.get(child)
 	switch {
 	case r.Assertion.Threat():
-		t.condemn(child, lad, class(r.Assertion), d, t.raters.bit(group))
+		t.condemn(tg, class(r.Assertion), d, at, t.raters.bit(group))
 	case r.Assertion == evidence.Benign:
-		t.absolve(child, lad)
+		t.absolve(tg)
 		if !had || old.Assertion != evidence.Benign || dayOf(old.Time.Unix()) != d {
 			e, at := t.open(child)
 			e.child = true
 			e.advance(d)
 			e.markGood(d)
 			t.put(child, at, &e)
-			t.credit(child, lad, d, reviewUnit)
+			t.credit(child, tg, d, reviewUnit)
 		}
 	case r.Assertion == evidence.Retracted:
-		t.retract(child, lad, t.raters.lookup(group))
+		t.retract(tg, t.raters.lookup(group))
 		if had && evidence.Group(old.Rater) == group {
 			t.setAnchored(child, false)
 			t.anchors.remove(child)
@@ -390,7 +440,7 @@ func (t *Table) forget(after, upTo uint16) {
 	}
 	for d := max(after+1, upTo-min(upTo, sweepDays-1)); ; d++ {
 		for i := int(d) % sweepDays; i < numShards; i += sweepDays {
-			t.shards[i].forget(func(e *entry) bool { return e.forgettable(d) })
+			t.shards[i].forget(func(w *[5]uint64) bool { return forgettable(w, d) })
 		}
 		if d == upTo {
 			break
@@ -399,7 +449,11 @@ func (t *Table) forget(after, upTo uint16) {
 	t.forgetAnchors(int64(upTo) * 86400)
 }
 
-func (e *entry) forgettable(today uint16) bool {
+func forgettable(w *[5]uint64, today uint16) bool {
+	if tagOf(w) < minDay {
+		return staleTag(w, today)
+	}
+	e := unpack(w)
 	if e.anchored || e.day >= today || faded(e.rank, e.day, today) > 0 {
 		return false
 	}

@@ -109,7 +109,7 @@ func unitTables(h int) (t [nWeights][]uint32) {
 func decayTable(h int) []float64 {
 	t := make([]float64, h)
 	for r := range t {
-		t[r] = math.Exp2(-float64(r)/float64(h)) / scale
+		t[r] = exp(-math.Ln2*float64(r)/float64(h)) / scale
 	}
 	return t
 }

@@ -3,6 +3,7 @@ package reputation
 import (
 	"math"
 	"math/bits"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -11,8 +12,8 @@ import (
 )
 
 // Judge says what the table means for a link. It reads memory only, takes no
-// lock, allocates nothing, and costs less than 2.5 µs with every subject out of
-// the processor's caches. The zero Link is Unknown.
+// lock, allocates nothing, and costs less than 5 µs with every subject out of the
+// processor's caches. The zero Link is Unknown.
 //
 // The argument goes like this. An operator's word settles the case. A list that
 // is trusted makes the links it names Dangerous, except where lists are known
@@ -23,11 +24,14 @@ import (
 //
 //	p = (bad + κ·p before) / (bad + good + κ)
 //
-// once with a memory of days and once of months, whose log-odds are averaged.
-// What lies above the tenant is capped. The score is compared with the
-// thresholds of the link's class; Dangerous takes evidence of the tenant's own
-// besides, from two groups of raters. What is left is Safe if the name is known
-// to be good, and else Unknown.
+// once with a memory of days and once of months. Besides, the networks of the
+// host's addresses and the spelling of the link are looked at, and a model that
+// the fold has trained (see model) weighs it all. The score is compared with
+// the thresholds of the link's class, and with the scores of clean links of that
+// class. Dangerous takes evidence of the tenant's own besides, from two groups of
+// raters, and that the score is as high without the spelling: neighbours and
+// words warn, they do not block. What is left is Safe if the name is known to be
+// good, and else Unknown.
 func (t *Table) Judge(l link.Link, p *Policy, now time.Time) Verdict {
 	v := Verdict{Link: l, Score: p.Prior}
 	if l.IsZero() {
@@ -53,16 +57,14 @@ const (
 
 // inquiry is all that is known of a link, and what follows from it.
 type inquiry struct {
-	t    *Table
-	l    link.Link
-	p    *Policy
-	now  time.Time
-	day  uint16
-	kind Class
+	view
+	t   *Table
+	l   link.Link
+	p   *Policy
+	now time.Time
+	day uint16
 
 	subject [nRungs]evidence.Subject
-	lad     ladder
-	rung    [nRungs]entry
 
 	names  int
 	name   [maxNames]evidence.Subject // what lists may have named, narrowest first
@@ -72,13 +74,18 @@ type inquiry struct {
 	wellKnown, root, popular bool // root: see link.Link.PlatformRoot
 	bare                     bool // the link is just the host's front page
 
-	weight    [nRungs]float64 // log-odds that each rung adds
-	posterior [nRungs]float64 // of the chain up to each rung
-	bad, good [nRungs]float64 // as the slow memory has them
-	score     float64         // log-odds
-	expiry    time.Time       // of the anchor that settles it
+	f features
+	// What each part adds to the score, in log-odds.
+	weight     [nRungs]float64
+	netWeight  [nNets]float64
+	markWeight [nMarkers]float64
+	bias       float64
+	spelt      float64
+	score      float64 // all of it
+	warning    float64 // but what may not warn: what speaks against a platform
+	solid      float64 // but what may not block either: neighbours and spelling
 
-	touched uint64
+	expiry time.Time // of the anchor that settles it
 }
 
 // open looks everything up. All hashes come first, then all first loads, which
@@ -86,37 +93,37 @@ type inquiry struct {
 func (c *inquiry) open(t *Table, l link.Link, p *Policy, now time.Time) {
 	c.t, c.l, c.p, c.now = t, l, p, now
 	c.day = dayOf(now.Unix())
-	c.kind = ClassOf(l)
+	c.view.of(t, l)
 	c.subject = subjects(l)
 	for i := range c.subject {
 		if c.subject[i].Kind != 0 {
 			c.lad[i] = t.hash(c.subject[i])
 		}
 	}
+	if c.kind != Address {
+		c.touched ^= t.touch(c.host)
+	}
 	c.nameThem()
 	for i := range c.names {
 		c.nameAt[i] = t.key.Hash(nameKind, c.name[i].Key)
+		c.touched ^= t.touch(c.nameAt[i])
 	}
-	for _, h := range c.lad {
-		c.touched ^= t.touch(h)
+	c.root = l.PlatformRoot()
+	if c.root {
+		_, c.wellKnown = t.wellKnown[t.key.Hash(evidence.Tenant, l.Domain())]
+	} else if l.Platform() == link.None {
+		_, c.wellKnown = t.wellKnown[c.lad[rungTenant]]
 	}
-	for _, h := range c.nameAt[:c.names] {
-		c.touched ^= t.touch(h)
+	if !c.wellKnown && !c.root { // else nobody asks how it is spelt
+		t.key.Traits(l, &c.traits)
+		c.place(t)
+		c.addNetTokens()
 	}
-	for i, h := range c.lad {
-		if h != 0 {
-			c.rung[i], _ = t.get(h)
-		}
-	}
+	c.read(t, c.day)
 	for i, h := range c.nameAt[:c.names] {
 		c.listed[i], _ = t.get(h)
 	}
-	c.root = l.PlatformRoot()
-	switch {
-	case c.root:
-		_, c.wellKnown = t.wellKnown[t.key.Hash(evidence.Tenant, l.Domain())]
-	case l.Platform() == link.None:
-		_, c.wellKnown = t.wellKnown[c.lad[rungTenant]]
+	if !c.root && l.Platform() == link.None {
 		tenant := &c.rung[rungTenant]
 		rank := faded(tenant.rank, tenant.day, c.day)
 		c.popular = rank > 0 && rank >= rankStep(p.VetoRank) && p.VetoRank > 0
@@ -149,63 +156,50 @@ func (c *inquiry) nameThem() {
 	add(tenant.Kind, tenant.Key)
 }
 
-// weigh walks the ladder.
+// weigh adds up what speaks for and against the link.
 func (c *inquiry) weigh() {
-	p := c.p
-	prior := logit(p.Prior)
-	fast, slow := p.Prior, p.Prior
-	z := prior
-	before := evidence.Subject{}
-	for i := range c.rung {
-		c.posterior[i] = sigmoid(z)
-		if c.lad[i] == 0 {
-			continue
+	c.features(c.day, &c.f)
+	m, gate, x := &c.t.model, c.f.gate, &c.f.x
+	part := func(i, trend int) float64 {
+		if x[i] == 0 && x[trend] == 0 {
+			return 0
 		}
-		e := &c.rung[i]
-		f, s := e.at(c.day)
-		if i == rungTenant && c.l.Platform() == link.None {
-			g := rankGood(faded(e.rank, e.day, c.day))
-			f.good += g
-			s.good += g
-		}
-		c.bad[i], c.good[i] = s.bad, s.good
-		if c.subject[i].Key == before.Key {
-			continue // the same children: a short link is its own tenant
-		}
-		before = c.subject[i]
-		kappa := p.KappaOwn
-		if i < rungTenant {
-			kappa = p.KappaAbove
-		}
-		if s.bad+s.good == 0 && f.bad+f.good == 0 {
-			continue
-		}
-		fast = (f.bad + kappa*fast) / (f.bad + f.good + kappa)
-		slow = (s.bad + kappa*slow) / (s.bad + s.good + kappa)
-		next := (logit(fast) + logit(slow)) / 2
-		if i < rungTenant {
-			if limit := prior + c.cap(); next > limit {
-				next = limit
-				fast, slow = sigmoid(next), sigmoid(next)
-			}
-		}
-		c.weight[i] = next - z
-		z = next
-		c.posterior[i] = sigmoid(z)
+		return m.weight(gate, i)*x[i] + m.weight(gate, trend)*x[trend]
 	}
+	z := logit(c.p.Prior)
+	c.bias = m.weight(gate, biasAt)
+	above := 0.
+	for i, level := range levelOf {
+		c.weight[i] = part(weightAt+level, trendAt+level)
+		z += c.weight[i]
+		if i < rungTenant {
+			above += c.weight[i]
+		}
+	}
+	for i := range c.netWeight {
+		c.netWeight[i] = part(weightAt+levelNet+i, trendAt+levelNet+i)
+		above += c.netWeight[i]
+		z += c.netWeight[i]
+	}
+	spelling := 0.
+	for i := range c.markWeight {
+		c.markWeight[i] = part(markAt+i, markTrendAt+i)
+		spelling += c.markWeight[i]
+	}
+	c.spelt = m.spelling(c.traits.Tokens())
+	spelling += c.spelt
+	z += c.bias + spelling
 	if c.wellKnown || c.root {
-		z += p.WellKnownWeight
+		z += c.p.WellKnownWeight
 	}
 	c.score = z
+	c.warning = z - max(c.weight[rungPlatform]-c.p.PlatformCap, 0)
+	c.solid = c.warning - max(spelling, 0) - max(above-max(c.weight[rungPlatform], 0)-c.p.AboveCap, 0)
 }
 
-// cap bounds what lies above the tenant.
-func (c *inquiry) cap() float64 {
-	switch c.kind {
-	case OwnDomain, Address:
-		return c.p.AboveCap
-	}
-	return c.p.PlatformCap
+// posterior is what the plain chain down to a rung makes of the link.
+func (c *inquiry) posterior(i int) float64 {
+	return sigmoid(c.f.chain[i] - logit(root) + logit(c.p.Prior))
 }
 
 // settle finds the operator's word: on the URL or path, then in the policy,
@@ -231,6 +225,9 @@ func (c *inquiry) settle(v *Verdict) bool {
 	}
 	return false
 }
+
+// leastReason is the weight below which a reason is not worth a line.
+const leastReason = .05
 
 // settledOdds is the score of a settled case, in log-odds: 1 in 1000.
 const settledOdds = 6.9
@@ -288,7 +285,7 @@ func (c *inquiry) close(v *Verdict, a evidence.Assertion, r Reason) {
 // decide finds the level where nobody has settled the case.
 func (c *inquiry) decide(v *Verdict) {
 	c.explain(v)
-	limits := c.p.Thresholds[c.kind]
+	suspicious, dangerous := c.limits()
 	score := sigmoid(c.score)
 	switch {
 	case c.decideByList(v, &score):
@@ -298,13 +295,13 @@ func (c *inquiry) decide(v *Verdict) {
 		if c.wellKnown && c.bare {
 			v.Level = Safe
 		}
-	case score >= limits.Dangerous && c.condemned():
+	case c.solid >= dangerous && c.condemned():
 		v.Level = Dangerous
-	case score >= limits.Suspicious && (!c.wellKnown || c.partly(c.p.OwnGroups)):
+	case c.warning >= suspicious && (!c.wellKnown || c.partly(c.p.OwnGroups)):
 		v.Level = Suspicious
 	case c.heard(v):
 		v.Level = Suspicious
-		score = max(score, limits.Suspicious)
+		score = max(score, c.p.Thresholds[c.kind].Suspicious)
 	case c.safe():
 		v.Level = Safe
 	}
@@ -312,6 +309,27 @@ func (c *inquiry) decide(v *Verdict) {
 	if v.Level >= Suspicious && v.Threat == 0 {
 		v.Threat = c.threat()
 	}
+}
+
+// limits are the log-odds from which the link is Suspicious and Dangerous: those
+// of the policy, or if they are higher those that so few clean links reach.
+func (c *inquiry) limits() (suspicious, dangerous float64) {
+	limits := c.p.Thresholds[c.kind]
+	suspicious, dangerous = oddsOf(limits.Suspicious), oddsOf(limits.Dangerous)
+	if c.p.CleanLimits {
+		shift := logit(c.p.Prior) - logit(root)
+		s, d := c.t.model.clean[c.kind].limits()
+		suspicious, dangerous = max(suspicious, s+shift), max(dangerous, d+shift)
+	}
+	return suspicious, dangerous
+}
+
+// oddsOf is a threshold in log-odds; above 1 means never.
+func oddsOf(p float64) float64 {
+	if p > 1 {
+		return math.Inf(1)
+	}
+	return logit(p)
 }
 
 // decideByList applies what trusted lists say of the link or of a name around it.
@@ -400,7 +418,7 @@ func (c *inquiry) lists(e *entry) (groups int, best float64) {
 // spared.
 func (c *inquiry) condemned() bool {
 	tenant := &c.rung[rungTenant]
-	if c.wellKnown || c.bad[rungTenant] < c.p.OwnBad || bits.OnesCount32(tenant.raters) < c.p.OwnGroups {
+	if c.wellKnown || c.f.sums[rungTenant].slow.bad < c.p.OwnBad || bits.OnesCount32(tenant.raters) < c.p.OwnGroups {
 		return false
 	}
 	if c.rung[rungURL].isBad() && !(c.popular && c.bare) {
@@ -416,7 +434,7 @@ func (c *inquiry) condemned() bool {
 func (c *inquiry) whole(i, urls int) bool {
 	e := &c.rung[i]
 	return c.lad[i] != 0 && e.urls() >= urls && bits.OnesCount32(e.raters) >= c.p.OwnGroups &&
-		c.posterior[i] >= c.p.WholePosterior
+		c.posterior(i) >= c.p.WholePosterior
 }
 
 // partly reports whether the URL or its path are bad by the word of so many groups.
@@ -433,7 +451,7 @@ func (c *inquiry) heard(v *Verdict) bool {
 		return false
 	}
 	v.add(Reason{Subject: c.subject[rungURL], Basis: Heard, Bad: float64(n),
-		Weight: max(logit(c.p.Thresholds[c.kind].Suspicious)-c.score, 0)})
+		Weight: max(oddsOf(c.p.Thresholds[c.kind].Suspicious)-c.score, 0)})
 	return c.p.Heard > 0 && n >= c.p.Heard && !c.wellKnown && !c.popular
 }
 
@@ -447,7 +465,8 @@ func (c *inquiry) safe() bool {
 		return true
 	}
 	const trace = .05 // a unit of two years ago
-	return c.good[rungTenant] >= c.p.SafeGood && c.bad[rungTenant] < trace && c.bad[rungHost] < trace
+	tenant, host := c.f.sums[rungTenant].slow, c.f.sums[rungHost].slow
+	return tenant.good >= c.p.SafeGood && tenant.bad < trace && host.bad < trace
 }
 
 // threat is the heaviest of the narrowest rung that has any.
@@ -462,17 +481,62 @@ func (c *inquiry) threat() evidence.Assertion {
 
 func threat(class int) evidence.Assertion { return evidence.Phishing + evidence.Assertion(class) }
 
-// explain adds the rungs to the reasons.
+// explain adds what moved the score to the reasons.
 func (c *inquiry) explain(v *Verdict) {
+	counts := func(w float64) bool { return math.Abs(w) >= leastReason }
 	for i := range c.rung {
-		if c.weight[i] != 0 {
+		if counts(c.weight[i]) {
+			n := &c.f.sums[i].slow
 			v.add(Reason{Subject: c.subject[i], Basis: Counts, Weight: c.weight[i],
-				Bad: c.bad[i], Good: c.good[i], Raters: c.rung[i].raters})
+				Bad: n.bad, Good: n.good, Raters: c.rung[i].raters})
 		}
+	}
+	for i, w := range c.netWeight {
+		if counts(w) {
+			v.add(c.netReason(i))
+		}
+	}
+	for i, w := range c.markWeight {
+		if counts(w) {
+			n := &c.mark[i].slow
+			v.add(Reason{Marker: Marker(i + 1), Basis: Alike, Weight: w, Bad: n.bad, Good: n.good})
+		}
+	}
+	if counts(c.spelt) {
+		v.add(Reason{Basis: Spelling, Weight: c.spelt})
 	}
 	if c.wellKnown || c.root {
 		v.add(Reason{Subject: c.subject[rungTenant], Basis: WellKnown, Weight: c.p.WellKnownWeight})
 	}
+}
+
+// telling is the address of which a kind of network says most.
+func (c *inquiry) telling(net int) (most int) {
+	for a := range c.nroutes {
+		if math.Abs(c.f.net[a][net]) > math.Abs(c.f.net[most][net]) {
+			most = a
+		}
+	}
+	return most
+}
+
+// netReason is that of a kind of network, as the address shows it that says most.
+func (c *inquiry) netReason(i int) Reason {
+	most := c.telling(i)
+	n, at := &c.net[most][i].slow, &c.route[most]
+	r := Reason{Basis: Counts, Weight: c.netWeight[i], Bad: n.bad, Good: n.good}
+	switch i {
+	case netAS:
+		r.AS = at.as
+	case netPrefix:
+		r.Net = at.prefix
+	case netSubnet:
+		r.Net, _ = at.addr.Prefix(subnetBits(at.addr))
+	case netAddr:
+		r.Net = netip.PrefixFrom(at.addr, at.addr.BitLen())
+	}
+	r.net = uint8(i + 1)
+	return r
 }
 
 func (c *inquiry) expires(l Level) time.Time {
@@ -496,11 +560,3 @@ func (v *Verdict) add(r Reason) {
 	copy(v.reasons[i+1:v.nreasons], v.reasons[i:])
 	v.reasons[i] = r
 }
-
-// logit is limited to ±13.8, a million to one: counts do not prove more.
-func logit(p float64) float64 {
-	const tiny = 1e-6
-	return math.Log(max(p, tiny) / max(1-p, tiny))
-}
-
-func sigmoid(z float64) float64 { return 1 / (1 + math.Exp(-z)) }

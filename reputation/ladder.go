@@ -19,8 +19,9 @@ import (
 // the tenant down the children are URLs. The tenants of platforms are none of
 // the suffix: blogspot.com says nothing of .com. Where names fall together the
 // narrower rung is left out, and so is a path rung on a path platform, which
-// would be wider than the tenant or the same. Rungs for addresses, their
-// networks and for markers belong between platform and tenant.
+// would be wider than the tenant or the same. The networks of the host's
+// addresses stand between suffix and platform, and markers beside the ladder:
+// see view.
 const (
 	rungSuffix = iota
 	rungPlatform
@@ -36,9 +37,6 @@ type ladder [nRungs]uint64
 
 // own are the rungs in which a URL is the child.
 var own = [...]int{rungTenant, rungHost, rungPath}
-
-// above are the rungs in which a tenant is the child.
-var above = [...]int{rungSuffix, rungPlatform}
 
 // nameKind is the kind under which the word of a list on a name or path is
 // kept. It is a child of the rungs above, beside the URLs: a hosts file that
@@ -88,32 +86,53 @@ func (t *Table) climb(l link.Link) (lad ladder) {
 	return lad
 }
 
-// place says where a subject stands: which entry is the child, and on which
-// ladder. It returns false for subjects that are on none (addresses' networks,
-// name servers) and for keys that no link has.
-func (t *Table) place(s evidence.Subject) (child uint64, lad ladder, ok bool) {
+// target is where a subject stands in the table.
+type target struct {
+	child uint64 // the entry that counts as one below
+	lad   ladder
+	host  uint64     // see view
+	self  netip.Addr // the host, if it is an address
+	kind  Class
+
+	link   link.Link // of a sealed URL, to its host
+	sealed evidence.SealedURL
+	isURL  bool // the child is a URL
+}
+
+// place finds where a subject stands. It returns false for subjects that are on
+// no ladder (addresses' networks, name servers) and for keys that no link has.
+func (t *Table) place(s evidence.Subject, tg *target) bool {
 	if s.Kind == evidence.Sealed {
-		return t.placeSealed(s.Key)
+		return t.placeSealed(s.Key, tg)
 	}
 	l, ok := linkTo(s)
 	if !ok {
-		return 0, lad, false
+		return false
 	}
-	lad = t.climb(l)
+	t.aim(tg, l)
 	switch s.Kind {
 	case evidence.URL:
-		return lad[rungURL], lad, true
+		tg.child, tg.isURL = tg.lad[rungURL], true
+		return true
 	case evidence.Path:
 		// On a path platform what looks like a path may be a tenant: github.com/user/.
 		if s.Key != l.Tenant()+"/" {
-			return t.key.Hash(nameKind, s.Key), lad, true
+			tg.child = t.key.Hash(nameKind, s.Key)
+			return true
 		}
 	}
-	lad[rungPath] = 0
+	tg.lad[rungPath] = 0
 	if s.Kind == evidence.Domain || s.Kind == evidence.Tenant {
-		lad[rungHost] = 0
+		tg.lad[rungHost] = 0
 	}
-	return t.key.Hash(nameKind, nameOf(s.Kind, l)), lad, true
+	tg.child = t.key.Hash(nameKind, nameOf(s.Kind, l))
+	return true
+}
+
+// aim sets what follows from the link.
+func (t *Table) aim(tg *target, l link.Link) {
+	tg.link, tg.lad, tg.kind = l, t.climb(l), ClassOf(l)
+	tg.host, tg.self = t.hostOf(l)
 }
 
 // nameOf is the name under which the word on a host, domain or tenant is kept.
@@ -145,16 +164,17 @@ func linkTo(s evidence.Subject) (link.Link, bool) {
 }
 
 // placeSealed is place for a URL of which only the host stands in clear.
-func (t *Table) placeSealed(key string) (child uint64, lad ladder, ok bool) {
+func (t *Table) placeSealed(key string, tg *target) bool {
 	s, err := evidence.ParseSealed(key)
 	if err != nil {
-		return 0, lad, false
+		return false
 	}
 	l, err := link.Parse("http://" + s.Host + "/")
 	if err != nil {
-		return 0, lad, false
+		return false
 	}
-	lad = t.climb(l)
+	t.aim(tg, l)
+	lad := &tg.lad
 	if s.Path != "" {
 		lad[rungPath] = t.key.Hash(evidence.Path, s.Path)
 	}
@@ -164,5 +184,34 @@ func (t *Table) placeSealed(key string) (child uint64, lad ladder, ok bool) {
 		lad[rungSuffix], lad[rungHost], lad[rungPath] = 0, 0, 0
 	}
 	lad[rungURL] = t.key.Hash(evidence.URL, s.URL)
-	return lad[rungURL], lad, true
+	tg.child, tg.isURL, tg.sealed = lad[rungURL], true, s
+	return true
+}
+
+// above gives the rungs of which the tenant is the child: suffix and platform,
+// and the networks of the host's addresses, each once. The slice is good until
+// the next call.
+func (t *Table) above(tg *target) []uint64 {
+	list := t.scratch[:0]
+	for _, i := range [...]int{rungSuffix, rungPlatform} {
+		if tg.lad[i] != 0 {
+			list = append(list, tg.lad[i])
+		}
+	}
+	if tg.kind != OwnDomain && tg.kind != Address {
+		return list // the addresses are the platform's
+	}
+	v := view{kind: tg.kind, host: tg.host, self: tg.self}
+	v.place(t)
+	for i := range v.nroutes {
+		for j, h := range v.netAt[i] {
+			if j == netAddr && tg.kind == Address {
+				continue // an address is not its own neighbour
+			}
+			if h != 0 && !v.said(i, j) {
+				list = append(list, h)
+			}
+		}
+	}
+	return list
 }

@@ -14,13 +14,10 @@ import (
 type Policy struct {
 	// Prior is the probability that a link of which nothing is known is bad, in (0, 1).
 	Prior float64
-	// KappaAbove and KappaOwn are how many units of evidence the wider rung's
-	// posterior is worth on a rung above the tenant and from the tenant down;
-	// above 0.
-	KappaAbove, KappaOwn float64
-	// AboveCap and PlatformCap bound, in log-odds, what lies above the tenant:
-	// neighbours alone may warn, never block. PlatformCap is for the tenants of
-	// platforms, whose neighbours they did not choose.
+	// AboveCap is how much of what lies above the tenant, in log-odds, counts
+	// towards Dangerous: neighbours alone may warn, never block. PlatformCap is how
+	// much a platform may speak against its tenants, towards any level: they did
+	// not choose their neighbours.
 	AboveCap, PlatformCap float64
 	// WellKnownWeight is added, in log-odds, for links of well-known names and
 	// for the roots of platforms; 0 or less.
@@ -28,6 +25,10 @@ type Policy struct {
 
 	// Thresholds on the score, by class of link.
 	Thresholds [NumClasses]Thresholds
+	// CleanLimits raises them to what at most one in 200 (Suspicious) and one in
+	// 2000 (Dangerous) of the links of the class reached of late that were seen and
+	// that nobody reported, once there are so many.
+	CleanLimits bool
 
 	// OwnBad and OwnGroups are the tenant's own evidence without which no link
 	// is Dangerous but by a list or an operator: bad units, decayed over 180
@@ -119,13 +120,10 @@ func ClassOf(l link.Link) Class {
 	return OwnDomain
 }
 
-// DefaultPolicy gives the policy in which Headlight is delivered. Kappas, the
-// half-lives in the table and the caps are those of MODEL.md §3 and §4.
+// DefaultPolicy gives the policy in which Headlight is delivered; see MODEL.md §4.
 func DefaultPolicy() *Policy {
 	p := &Policy{
-		Prior:           .02,
-		KappaAbove:      1.5,
-		KappaOwn:        .1,
+		Prior:           root,
 		AboveCap:        2,
 		PlatformCap:     1,
 		WellKnownWeight: -4,
@@ -141,6 +139,7 @@ func DefaultPolicy() *Policy {
 		VetoRank:        100_000,
 		SafeGood:        20,
 		Heard:           2,
+		CleanLimits:     true,
 	}
 	p.Thresholds = [NumClasses]Thresholds{
 		OwnDomain:         {.5, .95},

@@ -12,7 +12,12 @@ import (
 
 // Rating is what the table holds of one subject, for people to read.
 type Rating struct {
+	// Subject is what is rated; zero if Basis is Alike, Spelling or Usual.
 	Subject evidence.Subject
+	// Basis is Counts for a rung, Alike for a marker; Spelling, Usual and WellKnown
+	// are parts of a score that rest on no counts of their own.
+	Basis  Basis
+	Marker Marker
 	// Known is false if the table holds nothing of it.
 	Known bool
 	// Bad and Good are units as of now, in the memory of days (half-life 7) and
@@ -53,6 +58,9 @@ func (t *Table) Rate(s evidence.Subject, p *Policy, now time.Time) Rating {
 	if s.Kind == evidence.URL && strings.HasPrefix(s.Key, "#") {
 		return t.rateSealed(s, p, now)
 	}
+	if h, ok := t.hashSubject(s); ok {
+		return t.rateNet(s, h, now)
+	}
 	l, ok := linkTo(named)
 	if !ok {
 		return Rating{Subject: s}
@@ -62,6 +70,17 @@ func (t *Table) Rate(s evidence.Subject, p *Policy, now time.Time) Rating {
 	on := c.rungOf(s)
 	c.weigh()
 	return c.rate(on, s)
+}
+
+// rateNet rates a network. What it adds to a score depends on the link, so Weight
+// is 0 and Posterior NaN.
+func (t *Table) rateNet(s evidence.Subject, h uint64, now time.Time) Rating {
+	r := Rating{Subject: s, Basis: Counts, Posterior: math.NaN()}
+	if e, ok := t.get(h); ok {
+		r.Known = true
+		r.count(&e, dayOf(now.Unix()))
+	}
+	return r
 }
 
 // rateSealed rates a URL of which only the hash is known. What lies around it
@@ -98,28 +117,66 @@ func (c *inquiry) rungOf(s evidence.Subject) int {
 	return -1
 }
 
-// Explain gives the rungs of a link from the widest to the URL itself, with
-// what each adds to the score.
+// Explain gives all that the score of a link rests on: what is usual, then the
+// rungs from the widest to the URL itself, then what it has in common with
+// others. The weights add up to the score, in log-odds. (What lists, users and
+// operators say of the link stands above the score.)
 func (t *Table) Explain(l link.Link, p *Policy, now time.Time) []Rating {
 	var c inquiry
 	c.open(t, l, p, now)
 	c.weigh()
-	var rungs []Rating
+	parts := []Rating{{Basis: Usual, Known: true, Posterior: p.Prior, Weight: logit(p.Prior) + c.bias}}
 	for i, s := range c.subject {
+		if i == rungPlatform && !c.isPlatform() {
+			parts = c.appendNets(parts)
+		}
 		if s.Kind != 0 {
-			rungs = append(rungs, c.rate(i, s))
+			parts = append(parts, c.rate(i, s))
 		}
 	}
-	return rungs
+	for i, h := range c.markAt {
+		if e, ok := t.get(h); ok {
+			r := Rating{Basis: Alike, Marker: Marker(i + 1), Known: true, Posterior: math.NaN(), Weight: c.markWeight[i]}
+			r.count(&e, c.day)
+			parts = append(parts, r)
+		}
+	}
+	if c.spelt != 0 {
+		parts = append(parts, Rating{Basis: Spelling, Known: true, Posterior: math.NaN(), Weight: c.spelt})
+	}
+	if c.wellKnown || c.root {
+		parts = append(parts, Rating{Basis: WellKnown, Subject: c.subject[rungTenant], Known: true, Posterior: math.NaN(), Weight: p.WellKnownWeight})
+	}
+	return parts
+}
+
+// appendNets adds the networks of the host's addresses: of each kind the one
+// that says most.
+func (c *inquiry) appendNets(parts []Rating) []Rating {
+	if c.nroutes == 0 {
+		return parts
+	}
+	for i := range nNets {
+		reason := c.netReason(i)
+		r := Rating{Subject: reason.About(), Basis: Counts, Posterior: math.NaN(), Weight: c.netWeight[i]}
+		if e, ok := c.t.get(c.netAt[c.telling(i)][i]); ok {
+			r.Known = true
+			r.count(&e, c.day)
+		}
+		if r.Known || r.Weight != 0 {
+			parts = append(parts, r)
+		}
+	}
+	return parts
 }
 
 // rate writes down rung i, or if that is −1 a name that is no rung of its own.
 func (c *inquiry) rate(i int, s evidence.Subject) Rating {
-	r := Rating{Subject: s, Posterior: c.p.Prior}
+	r := Rating{Subject: s, Basis: Counts, Posterior: c.p.Prior}
 	if i >= 0 {
 		e := &c.rung[i]
 		r.Known = e.day != 0
-		r.Posterior, r.Weight = c.posterior[i], c.weight[i]
+		r.Posterior, r.Weight = c.posterior(i), c.weight[i]
 		r.count(e, c.day)
 		if i == rungTenant && c.l.Platform() == link.None {
 			g := rankGood(faded(e.rank, e.day, c.day))

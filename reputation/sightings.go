@@ -1,98 +1,321 @@
 package reputation
 
+import (
+	"slices"
+
+	"headlight.example/evidence"
+)
+
 // A sighting says only that a link was seen. It becomes a good unit, of the day
-// on which it was seen, when for sightingDelay nobody called the link bad: when
-// nobody ever says that a link is good, silence is all there is to divide by
-// (MODEL.md §6). What is good by silence is worth less where the host was bad
-// of late, and a link that is reported after all gives its good units back.
+// on which it was seen, when for a while nobody called the link bad: when nobody
+// ever says that a link is good, silence is all there is to divide by (MODEL.md
+// §6). How long follows from how long reports take: see delays. What is good by
+// silence is worth less where the host was bad of late, and a link that is
+// reported after all gives its good units back.
+//
+// What becomes of a sighting is a lesson to the model, by the features that the
+// link had when it was seen. If reports are slow, lessons wait for a day.
 //
 // At most maxSightings a tenant and day are taken in, the first ones, and a URL
-// once a day. So which sightings count depends on their order in the log.
+// once a day. So which sightings count depends on their order in the log. They
+// are kept for a week:
 //
-// BUG(headlight): the delay is fixed. Where reports come within minutes it
-// could be shorter, where they come after days it should be longer: it ought to
-// follow the delay that is seen between sightings and reports.
+//	first            silent              taught              next
+//	│ known, taught  │ not yet taught    │ not yet known     │
+//	oldest ──────────────────────────────────────────> newest
 type sightings struct {
 	ring []sighting // of a power of two, or nil
-	head int        // the oldest
-	n    int
+	// Places in the order of arrival; the ring holds from first to next.
+	first  uint64
+	taught uint64 // the first whose lesson is not a day old
+	silent uint64 // the first of which silence does not yet count
+	next   uint64
+	byURL  map[uint64]uint64 // the last of a URL
 }
 
 type sighting struct {
-	at  int64 // Unix seconds
-	lad ladder
+	at     int64 // Unix seconds
+	lad    ladder
+	host   uint64
+	marks  [nMarkers]uint64
+	x      [nFeatures]float32
+	tokens []uint32
+	z      float32 // its score
+	gate   uint8
+	kind   Class
+	weight weight
+	gave   uint16 // markers that it may credit, by bit
+	flags  uint8
 }
 
+// What became of a sighting.
 const (
-	sightingDelay = 6 * 3600 // seconds
-	// maxQueue bounds what waits: 59 MB. More sightings than that in six hours
-	// are not taken in, and nothing is lost but some of the denominator.
-	maxQueue = 1 << 20
-	taint    = .3 // fast bad units on the host
+	wasReported = 1 << iota
+	wasCredited
+	wasAbove   // it credited what lies above the tenant too
+	wasCounted // its score is among the clean ones
+	taughtGood // it was a lesson
+	taughtBad
 )
 
-func (q *sightings) full() bool { return q.n >= maxQueue }
+const (
+	// maxKept bounds what is kept: about 100 MB. If that many come before
+	// silence counts, those that come after are not taken in; nothing is lost but
+	// some of the denominator.
+	maxKept     = 1 << 17
+	keepFor     = 7 * 86400 // seconds
+	lessonDelay = 86400     // if reports are slow
+	taint       = .3        // fast bad units on the host
+)
 
-func (q *sightings) push(s sighting) {
-	if q.n == len(q.ring) {
-		ring := make([]sighting, max(2*len(q.ring), 64))
-		for i := range q.n {
-			ring[i] = *q.peek(i)
+func (q *sightings) len() int { return int(q.next - q.first) }
+
+func (q *sightings) at(i uint64) *sighting { return &q.ring[i&uint64(len(q.ring)-1)] }
+
+// push keeps a sighting, unless there is no room.
+func (q *sightings) push(s sighting) bool {
+	if q.len() == maxKept {
+		if q.first == min(q.silent, q.taught) {
+			return false
 		}
-		q.ring, q.head = ring, 0
+		q.drop()
 	}
-	q.ring[(q.head+q.n)&(len(q.ring)-1)] = s
-	q.n++
+	if q.len() == len(q.ring) {
+		ring := make([]sighting, max(2*len(q.ring), 64))
+		for i := q.first; i < q.next; i++ {
+			ring[i&uint64(len(ring)-1)] = *q.at(i)
+		}
+		q.ring = ring
+	}
+	if q.byURL == nil {
+		q.byURL = make(map[uint64]uint64)
+	}
+	*q.at(q.next) = s
+	q.byURL[s.lad[rungURL]] = q.next
+	q.next++
+	return true
 }
 
-// peek is the i-th from the oldest.
-func (q *sightings) peek(i int) *sighting { return &q.ring[(q.head+i)&(len(q.ring)-1)] }
-
-func (q *sightings) pop() sighting {
-	s := *q.peek(0)
-	q.head = (q.head + 1) & (len(q.ring) - 1)
-	if q.n--; q.n == 0 {
-		q.ring, q.head = nil, 0
+// drop forgets the oldest.
+func (q *sightings) drop() {
+	s := q.at(q.first)
+	if q.byURL[s.lad[rungURL]] == q.first {
+		delete(q.byURL, s.lad[rungURL])
 	}
-	return s
+	*s = sighting{}
+	q.first++
+}
+
+// of is the last sighting of a URL that is kept, or nil.
+func (q *sightings) of(url uint64) (s *sighting, taught bool) {
+	i, ok := q.byURL[url]
+	if !ok {
+		return nil, false
+	}
+	return q.at(i), i < q.taught
 }
 
 // sight takes in a sighting of day d.
-func (t *Table) sight(lad *ladder, d uint16, at int64) {
-	if t.queue.full() {
-		return
-	}
+func (t *Table) sight(tg *target, d uint16, at int64) {
+	lad := &tg.lad
 	tenant, tenantAt := t.open(lad[rungTenant])
 	tenant.advance(d)
 	child, childAt := t.open(lad[rungURL])
 	child.child = true
 	child.advance(d)
-	if child.day-d >= windowDays || child.good&(1<<(child.day-d)) != 0 || !tenant.takeSighting(d) {
+	if child.day-d >= windowDays || child.good&(1<<(child.day-d)) != 0 {
 		return
 	}
+	if q := &t.queue; q.len() == maxKept && q.first == min(q.silent, q.taught) || !tenant.takeSighting(d) {
+		return
+	}
+	if tg.kind == Address {
+		t.locate(tg.self, d, nil) // what is kept of the sighting is its hash only
+	}
+	s := sighting{at: at, lad: *lad, host: tg.host, kind: tg.kind}
+	t.look(tg, &s, d)
 	child.markGood(d)
 	t.put(lad[rungTenant], tenantAt, &tenant)
 	t.put(lad[rungURL], childAt, &child)
-	t.queue.push(sighting{at, *lad})
+	t.queue.push(s)
 }
 
-// mature counts the sightings that nobody contradicted in time.
-func (t *Table) mature(now int64) {
-	for t.queue.n > 0 && t.queue.peek(0).at+sightingDelay <= now {
-		s := t.queue.pop()
-		if child, ok := t.get(s.lad[rungURL]); ok && child.isBad() {
-			continue
-		}
-		host := s.lad[rungHost]
-		if host == 0 {
-			host = s.lad[rungTenant]
-		}
-		w := wholeUnit
-		if e, ok := t.get(host); ok {
-			if fast, _ := e.at(dayOf(now)); fast.bad > taint {
-				w = taintedUnit
+// look notes what the model sees of a link.
+func (t *Table) look(tg *target, s *sighting, d uint16) {
+	var v view
+	var f features
+	v.lad, v.kind, v.host, v.self = tg.lad, tg.kind, tg.host, tg.self
+	spelt := t.traits(tg, &v.traits)
+	v.place(t)
+	if spelt {
+		v.addNetTokens()
+	}
+	v.read(t, d)
+	v.features(d, &f)
+	for i, x := range f.x {
+		s.x[i] = float32(x)
+	}
+	s.gate, s.marks = uint8(f.gate), v.markAt
+	s.tokens = slices.Clone(v.traits.Tokens())
+	slices.Sort(s.tokens) // sealed or not, the same
+	s.z = float32(t.model.score(f.gate, &s.x, s.tokens))
+	if y, ok := t.openDiary(s.lad[rungTenant], d); ok {
+		for i, h := range s.marks {
+			if h != 0 && y.claim(h, false) {
+				s.gave |= 1 << i
 			}
 		}
-		t.credit(s.lad[rungURL], &s.lad, dayOf(s.at), w)
+		t.closeDiary(&y)
+	}
+	t.touched ^= v.touched
+}
+
+// traits gives what the target's spelling says: of a sealed link, what was
+// sealed with it, false if nothing was.
+func (t *Table) traits(tg *target, to *evidence.Traits) bool {
+	if tg.sealed.URL != "" {
+		return t.key.Unseal(tg.link, &tg.sealed, to)
+	}
+	t.key.Traits(tg.link, to)
+	return true
+}
+
+// mature counts the sightings that nobody contradicted in time, and teaches.
+func (t *Table) mature(now int64) {
+	q := &t.queue
+	wait := t.model.delays.until()
+	for ; q.silent < q.next && q.at(q.silent).at+wait <= now; q.silent++ {
+		t.comeOfAge(q.at(q.silent), now)
+	}
+	for ; q.taught < q.silent && q.at(q.taught).at+lessonDelay <= now; q.taught++ {
+		t.teachLate(q.at(q.taught))
+	}
+	for q.first < q.taught && q.at(q.first).at+keepFor <= now {
+		q.drop()
+	}
+}
+
+// comeOfAge counts a sighting as good, unless it is known to be bad.
+func (t *Table) comeOfAge(s *sighting, now int64) {
+	if child, ok := t.get(s.lad[rungURL]); s.flags&wasReported != 0 || ok && child.isBad() {
+		if s.flags&wasReported == 0 {
+			s.flags |= wasReported | taughtBad // it was known when it was seen
+		}
+		return
+	}
+	host := s.lad[rungHost]
+	if host == 0 {
+		host = s.lad[rungTenant]
+	}
+	s.weight = wholeUnit
+	if e, ok := t.get(host); ok {
+		if fast, _ := e.at(dayOf(now)); fast.bad > taint {
+			s.weight = taintedUnit
+		}
+	}
+	s.flags |= wasCredited
+	if t.credit(s.lad[rungURL], &target{lad: s.lad, host: s.host, kind: s.kind}, dayOf(s.at), s.weight) {
+		s.flags |= wasAbove
+	}
+	for i, h := range s.marks {
+		if s.gave&(1<<i) != 0 {
+			t.addTo(h, dayOf(s.at), s.weight)
+		}
+	}
+	if s.weight == wholeUnit {
+		s.flags |= wasCounted
+		t.model.clean[s.kind].add(float64(s.z), dayOf(now))
+	}
+	if !t.model.delays.slow() {
+		t.teachGood(s)
+	}
+}
+
+func (t *Table) teachGood(s *sighting) {
+	if s.flags&taughtGood == 0 && len(s.tokens) > 0 {
+		s.flags |= taughtGood
+		t.model.teach(s, false, s.worth(), t.model.delays.slow())
+	}
+}
+
+// teachLate is the lesson of a day later.
+func (t *Table) teachLate(s *sighting) {
+	switch {
+	case !t.model.delays.slow():
+	case s.flags&wasReported == 0:
+		t.teachGood(s)
+	default:
+		t.teachBad(s, dayOf(t.clock.now))
+	}
+}
+
+// teachBad is a lesson of a bad link, if the tenant has not given enough of the day.
+func (t *Table) teachBad(s *sighting, d uint16) {
+	if len(s.tokens) == 0 || s.flags&taughtBad != 0 {
+		return
+	}
+	s.flags |= taughtBad
+	if y, ok := t.openDiary(s.lad[rungTenant], d); ok && y.lesson() {
+		t.closeDiary(&y)
+		t.model.teach(s, true, 1, t.model.delays.slow())
+	}
+}
+
+// worth is the weight of a lesson.
+func (s *sighting) worth() float64 {
+	if s.weight == taintedUnit {
+		return .1
+	}
+	return 1
+}
+
+// reported tells a sighting that its link was called bad for the first time: it
+// gives back what it credited, and is a lesson.
+func (t *Table) reported(url uint64, d uint16, at int64) {
+	s, late := t.queue.of(url)
+	if s == nil || s.flags&wasReported != 0 {
+		return
+	}
+	s.flags |= wasReported
+	t.model.delays.note(at - s.at)
+	if s.flags&wasCredited != 0 {
+		back := entry{day: dayOf(s.at)}
+		back.addGood(back.day, s.weight)
+		if s.flags&wasAbove != 0 {
+			for _, h := range t.above(&target{lad: s.lad, host: s.host, kind: s.kind}) {
+				t.takeGood(h, &back)
+			}
+		}
+		for i, h := range s.marks {
+			if s.gave&(1<<i) != 0 {
+				t.takeGood(h, &back)
+			}
+		}
+	}
+	if s.flags&wasCounted != 0 {
+		t.model.clean[s.kind].take(float64(s.z))
+	}
+	slow := t.model.delays.slow()
+	if s.flags&taughtGood != 0 {
+		t.model.teach(s, true, s.worth(), slow) // the step back
+	}
+	if !slow || late {
+		t.teachBad(s, d)
+	}
+}
+
+// addTo adds a good unit to a rung.
+func (t *Table) addTo(h uint64, d uint16, w weight) {
+	e, at := t.open(h)
+	e.advance(d)
+	e.addGood(d, min(w, wholeUnit))
+	t.put(h, at, &e)
+}
+
+// takeGood takes a good unit out of a rung.
+func (t *Table) takeGood(h uint64, back *entry) {
+	if e, at := t.open(h); at.ok {
+		e.subGood(back)
+		t.put(h, at, &e)
 	}
 }

@@ -20,8 +20,9 @@ import (
 // A snapshot is a head and a chunk a shard:
 //
 //	"headlght" | version u32
-//	chunk 0: key check u64 | applied u64 | clock 3×u64 | groups | anchors | sightings
+//	chunk 0: key check u64 | applied u64 | clock 3×u64 | groups | anchors | sightings | model
 //	chunk 1…1024: entries of 6×u64, by ascending key
+//	chunk 1025: the lexicon, 4×u32 for each token that was ever weighed
 //
 // A chunk is its number u32, its length u32 (in bytes), its bytes, and the
 // CRC-32C of all three. Numbers are little-endian. A snapshot is a function of
@@ -31,10 +32,12 @@ import (
 // forgery: who can write it can make anything look safe.
 const (
 	snapshotMagic   = "headlght"
-	snapshotVersion = 1
+	snapshotVersion = 2
 	entryBytes      = 48
-	sightingBytes   = 8 + 8*nRungs
-	// maxHead bounds chunk 0: a full queue of sightings and a million anchors.
+	tokenBytes      = 16
+	// The least that a sighting takes: it has from none to MaxTokens tokens besides.
+	sightingBytes = 8*(1+nRungs+1+nMarkers+2) + 4*(nFeatures+1)
+	// maxHead bounds chunk 0: all the sightings that are kept, and half a million anchors.
 	maxHead = 1 << 28
 )
 
@@ -64,6 +67,7 @@ func (t *Table) WriteTo(w io.Writer) (int64, error) {
 		buf = t.shards[i].appendSorted(buf[:0], nil)
 		out.chunk(uint32(i+1), buf)
 	}
+	out.chunk(numShards+1, t.model.appendLexicon(buf[:0]))
 	if out.err == nil {
 		out.err = out.w.Flush()
 	}
@@ -129,12 +133,70 @@ func (t *Table) appendHead(b []byte, order func(uint32) uint32) []byte {
 		b = appendText(u64(b, uint64(slot)), g.group)
 	}
 	b = t.anchors.append(b)
-	b = u64(b, uint64(t.queue.n))
-	for i := range t.queue.n {
-		s := t.queue.peek(i)
+	b = t.queue.append(b)
+	return t.model.append(b)
+}
+
+func (q *sightings) append(b []byte) []byte {
+	u64, u32 := binary.LittleEndian.AppendUint64, binary.LittleEndian.AppendUint32
+	b = u64(b, uint64(q.len()))
+	b = u64(u64(b, q.taught-q.first), q.silent-q.first)
+	for i := q.first; i < q.next; i++ {
+		s := q.at(i)
 		b = u64(b, uint64(s.at))
 		for _, h := range s.lad {
 			b = u64(b, h)
+		}
+		b = u64(b, s.host)
+		for _, h := range s.marks {
+			b = u64(b, h)
+		}
+		b = u64(b, uint64(s.gate)|uint64(s.kind)<<8|uint64(s.weight)<<16|uint64(s.flags)<<24|uint64(s.gave)<<32)
+		b = u32(b, math.Float32bits(s.z))
+		for _, x := range s.x {
+			b = u32(b, math.Float32bits(x))
+		}
+		b = u64(b, uint64(len(s.tokens)))
+		for _, token := range s.tokens {
+			b = u32(b, token)
+		}
+	}
+	return b
+}
+
+func (m *model) append(b []byte) []byte {
+	u64, u32 := binary.LittleEndian.AppendUint64, binary.LittleEndian.AppendUint32
+	b = u64(b, m.lessons)
+	b = u64(u64(b, uint64(m.delays.n)), uint64(m.delays.wait))
+	for _, d := range m.delays.ring {
+		b = u32(b, d)
+	}
+	for k := range m.clean {
+		c := &m.clean[k]
+		b = u64(b, uint64(c.month))
+		b = u64(u64(b, c.limit[0].Load()), c.limit[1].Load())
+		for _, n := range c.n {
+			b = u32(b, n)
+		}
+	}
+	for g := range m.weights {
+		for i := range m.weights[g] {
+			b = u64(u64(b, m.weights[g][i].Load()), math.Float64bits(m.squares[g][i]))
+		}
+	}
+	return b
+}
+
+func (m *model) appendLexicon(b []byte) []byte {
+	u32 := binary.LittleEndian.AppendUint32
+	lex := m.lexicon.Load()
+	if lex == nil {
+		return b
+	}
+	for i := range lex.s {
+		if s := &lex.s[i]; s.n != 0 {
+			b = u32(u32(b, uint32(i)), lex.w[i].Load())
+			b = u32(u32(b, math.Float32bits(s.z)), math.Float32bits(s.n))
 		}
 	}
 	return b
@@ -196,7 +258,7 @@ func (s *shard) appendSorted(b []byte, order func(uint32) uint32) []byte {
 	for _, p := range places {
 		b = binary.LittleEndian.AppendUint64(b, p.h)
 		for i, w := range p.w {
-			if i == 0 && order != nil {
+			if i == 0 && order != nil && uint16(w) >= minDay {
 				w = w&math.MaxUint32 | uint64(order(uint32(w>>32)))<<32
 			}
 			b = binary.LittleEndian.AppendUint64(b, w)
@@ -219,6 +281,7 @@ func (t *Table) Sum() (sum [sha256.Size]byte) {
 		buf = t.shards[i].appendSorted(buf[:0], order)
 		h.Write(buf)
 	}
+	h.Write(t.model.appendLexicon(buf[:0]))
 	h.Sum(sum[:0])
 	return sum
 }
@@ -281,6 +344,12 @@ func ReadTable(r io.Reader, key *evidence.Key) (*Table, error) {
 			return nil, err
 		}
 	}
+	if buf, err = readChunk(in, numShards+1, tokenBytes<<evidence.TokenBits, buf); err != nil {
+		return nil, err
+	}
+	if err := t.model.readLexicon(buf); err != nil {
+		return nil, err
+	}
 	if _, err := in.ReadByte(); err != io.EOF {
 		return nil, fmt.Errorf("%w: there is more behind its end", ErrSnapshotCorrupt)
 	}
@@ -337,6 +406,16 @@ func (c *cursor) u64() uint64 {
 	}
 	v := binary.LittleEndian.Uint64(c.b)
 	c.b = c.b[8:]
+	return v
+}
+
+func (c *cursor) u32() uint32 {
+	if len(c.b) < 4 {
+		c.bad, c.b = true, nil
+		return 0
+	}
+	v := binary.LittleEndian.Uint32(c.b)
+	c.b = c.b[4:]
 	return v
 }
 
@@ -397,18 +476,99 @@ func (t *Table) readHead(b []byte) error {
 			t.anchors.parts[i].Store(&anchors[i])
 		}
 	}
+	t.queue.read(c)
+	t.model.read(c)
+	if c.bad || len(c.b) != 0 || !t.clock.valid() {
+		return fmt.Errorf("%w: its head makes no sense", ErrSnapshotCorrupt)
+	}
+	return nil
+}
+
+func (q *sightings) read(c *cursor) {
 	n := c.list(sightingBytes)
+	taught, silent := c.u64(), c.u64()
+	if n > maxKept || taught > silent || silent > uint64(n) {
+		c.bad = true
+		return
+	}
 	for range n {
 		s := sighting{at: int64(c.u64())}
 		for i := range s.lad {
 			s.lad[i] = c.u64()
 		}
-		c.bad = c.bad || s.lad[rungTenant] == 0 || s.lad[rungURL] == 0
-		t.queue.push(s)
+		s.host = c.u64()
+		for i := range s.marks {
+			s.marks[i] = c.u64()
+		}
+		w := c.u64()
+		s.gate, s.kind, s.weight, s.flags, s.gave = uint8(w), Class(w>>8), weight(w>>16&0xff), uint8(w>>24), uint16(w>>32)
+		s.z = math.Float32frombits(c.u32())
+		for i := range s.x {
+			s.x[i] = math.Float32frombits(c.u32())
+		}
+		tokens := c.list(4)
+		c.bad = c.bad || s.lad[rungTenant] == 0 || s.lad[rungURL] == 0 || s.gate >= nGates || s.kind >= NumClasses ||
+			s.weight >= nWeights || tokens > evidence.MaxTokens
+		if c.bad {
+			return
+		}
+		if tokens > 0 {
+			s.tokens = make([]uint32, tokens)
+		}
+		for i := range s.tokens {
+			s.tokens[i] = c.u32()
+			c.bad = c.bad || s.tokens[i] >= 1<<evidence.TokenBits
+		}
+		q.push(s)
 	}
-	if c.bad || len(c.b) != 0 || n > maxQueue || !t.clock.valid() {
-		return fmt.Errorf("%w: its head makes no sense", ErrSnapshotCorrupt)
+	q.taught, q.silent = taught, silent
+}
+
+func (m *model) read(c *cursor) {
+	m.lessons = c.u64()
+	m.delays.n, m.delays.wait = int(c.u64()), int64(c.u64())
+	for i := range m.delays.ring {
+		m.delays.ring[i] = c.u32()
 	}
+	for k := range m.clean {
+		h := &m.clean[k]
+		h.month = uint16(c.u64())
+		h.limit[0].Store(c.u64())
+		h.limit[1].Store(c.u64())
+		for i := range h.n {
+			h.n[i] = c.u32()
+			h.total += h.n[i]
+		}
+	}
+	for g := range m.weights {
+		for i := range m.weights[g] {
+			m.weights[g][i].Store(c.u64())
+			m.squares[g][i] = math.Float64frombits(c.u64())
+		}
+	}
+	c.bad = c.bad || m.delays.n < 0 || m.delays.n > 0 && (m.delays.wait < minWait || m.delays.wait > maxWait)
+}
+
+func (m *model) readLexicon(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	lex := new(lexicon)
+	c := &cursor{b: b}
+	for next := uint32(0); len(c.b) > 0; {
+		i := c.u32()
+		if i < next || i >= 1<<evidence.TokenBits {
+			c.bad = true
+			break
+		}
+		next = i + 1
+		lex.w[i].Store(c.u32())
+		lex.s[i].z, lex.s[i].n = math.Float32frombits(c.u32()), math.Float32frombits(c.u32())
+	}
+	if c.bad {
+		return fmt.Errorf("%w: its lexicon makes no sense", ErrSnapshotCorrupt)
+	}
+	m.lexicon.Store(lex)
 	return nil
 }
 

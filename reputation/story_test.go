@@ -115,7 +115,7 @@ func TestTwoHundredThousandURLsOfOneHostAreOneTenant(t *testing.T) {
 	for i := range 200_000 {
 		s.say("feed/one", evidence.Spam, evidence.Subject{Kind: evidence.URL, Key: fmt.Sprintf("camp.example.net/p/%d", i)})
 	}
-	for _, r := range s.table.Explain(s.link("http://camp.example.net/p/x"), s.policy, s.now) {
+	for _, r := range ladderOf(s.table.Explain(s.link("http://camp.example.net/p/x"), s.policy, s.now)) {
 		want := 200_000.
 		switch r.Subject.Kind {
 		case evidence.Suffix:
@@ -363,7 +363,7 @@ func TestAClockThatJumpsHurtsNothing(t *testing.T) {
 	}
 	s.report("feed/one", evidence.Phishing, "http://after.example.com/a")
 	s.want(reputation.Dangerous, "http://before.example.com/a", "http://after.example.com/a", "http://jump0.example.com/a")
-	for _, r := range s.table.Explain(s.link("http://after.example.com/a"), s.policy, s.now) {
+	for _, r := range ladderOf(s.table.Explain(s.link("http://after.example.com/a"), s.policy, s.now)) {
 		if r.Slow.Bad < .9 || r.Fast.Bad < .9 {
 			t.Errorf("%v was wiped out: %+v", r.Subject, r)
 		}
@@ -543,7 +543,7 @@ func TestASnapshotThatIsNotWholeIsRefused(t *testing.T) {
 		t.Errorf("another key: %v", err)
 	}
 	newer := bytes.Clone(whole)
-	binary.LittleEndian.PutUint32(newer[8:], 2)
+	binary.LittleEndian.PutUint32(newer[8:], 3)
 	if err := read(newer, s.key); !errors.Is(err, reputation.ErrSnapshotVersion) {
 		t.Errorf("a newer version: %v", err)
 	}

@@ -33,7 +33,9 @@ type Table struct {
 	applied atomic.Uint64
 	clock   clock
 	queue   sightings
-	touched uint64 // of no meaning: it keeps touch from being optimised away
+	model   model
+	scratch [2 + maxAddrs*nNets]uint64 // see above
+	touched uint64                     // of no meaning: it keeps touch from being optimised away
 }
 
 const (
@@ -98,25 +100,32 @@ func (t *Table) touch(h uint64) uint64 {
 	return atomic.LoadUint64(&b.words[bucket(h, b.n)*wordsIn])
 }
 
-// get reads the entry of h, if there is one. It never blocks the writer.
+// get reads the counts of h, if there are any.
 func (t *Table) get(h uint64) (entry, bool) {
-	var w [5]uint64
+	if w, ok := t.words(h); ok && tagOf(&w) >= minDay {
+		return unpack(&w), true
+	}
+	return entry{}, false
+}
+
+// words reads the entry of h as it stands. It never blocks the writer.
+func (t *Table) words(h uint64) (w [5]uint64, ok bool) {
+	if h == 0 {
+		return w, false
+	}
 	s := t.shard(h)
 	for spins := 0; ; spins++ {
 		seq := s.seq.Load()
 		if seq&1 == 0 {
 			b := s.buckets.Load()
-			at, ok := b.find(h)
-			if ok {
+			at, found := b.find(h)
+			if ok = found; ok {
 				for i := range w {
 					w[i] = atomic.LoadUint64(&b.words[at+uint64(i)])
 				}
 			}
 			if s.seq.Load() == seq {
-				if !ok {
-					return entry{}, false
-				}
-				return unpack(&w), true
+				return w, ok
 			}
 		}
 		if spins > 100 { // the writer was taken off its processor
@@ -157,17 +166,29 @@ type place struct {
 
 // open is get for the writer, which changes the entry and gives it to put.
 func (t *Table) open(h uint64) (e entry, p place) {
-	p.b = t.shard(h).buckets.Load()
-	if p.at, p.ok = p.b.find(h); p.ok {
-		e = unpack((*[5]uint64)(p.b.words[p.at:]))
+	w, p := t.openWords(h)
+	if p.ok {
+		e = unpack(&w)
 	}
 	return e, p
+}
+
+func (t *Table) openWords(h uint64) (w [5]uint64, p place) {
+	p.b = t.shard(h).buckets.Load()
+	if p.at, p.ok = p.b.find(h); p.ok {
+		w = [5]uint64(p.b.words[p.at:])
+	}
+	return w, p
 }
 
 // put stores the entry of h, which open found at p. Only the writer calls it.
 func (t *Table) put(h uint64, p place, e *entry) {
 	var w [5]uint64
 	e.pack(&w)
+	t.putWords(h, p, &w)
+}
+
+func (t *Table) putWords(h uint64, p place, w *[5]uint64) {
 	s := t.shard(h)
 	b := s.buckets.Load()
 	if b != p.b { // the shard has grown in between
@@ -232,7 +253,7 @@ func sizeFor(n int) uint64 {
 
 // grown copies b, which may be nil, into n buckets, and leaves out the entries
 // that drop says.
-func (b *buckets) grown(n uint64, drop func(*entry) bool) *buckets {
+func (b *buckets) grown(n uint64, drop func(*[5]uint64) bool) *buckets {
 	to := &buckets{words: make([]uint64, n*wordsIn), n: n}
 	if b == nil {
 		return to
@@ -245,10 +266,8 @@ func (b *buckets) grown(n uint64, drop func(*entry) bool) *buckets {
 				break
 			}
 			copy(w[:], b.words[i*wordsIn+slotsIn+s*5:])
-			if drop != nil {
-				if e := unpack(&w); drop(&e) {
-					continue
-				}
+			if drop != nil && drop(&w) {
+				continue
 			}
 			copy(to.words[to.claim(h):], w[:])
 		}
@@ -257,14 +276,14 @@ func (b *buckets) grown(n uint64, drop func(*entry) bool) *buckets {
 }
 
 // forget removes from a shard the entries that drop says.
-func (s *shard) forget(drop func(*entry) bool) {
+func (s *shard) forget(drop func(*[5]uint64) bool) {
 	b := s.buckets.Load()
 	if b == nil {
 		return
 	}
 	n := 0
 	b.each(func(h uint64, w []uint64) {
-		if e := unpack((*[5]uint64)(w)); drop(&e) {
+		if drop((*[5]uint64)(w)) {
 			n++
 		}
 	})

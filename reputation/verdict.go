@@ -7,6 +7,8 @@ package reputation
 
 import (
 	"fmt"
+	"net/netip"
+	"strconv"
 	"time"
 
 	"headlight.example/evidence"
@@ -66,8 +68,17 @@ func (v *Verdict) Reasons() []Reason { return v.reasons[:v.nreasons] }
 
 // Reason is one thing that moved a verdict. Words are made of it in frontends.
 type Reason struct {
+	// Subject is what it speaks of, unless that is a network or a marker: use
+	// [Reason.About].
 	Subject evidence.Subject
-	Basis   Basis
+	// Net is a network of the host's address, or the address itself; AS is its
+	// autonomous system; else they are zero.
+	Net netip.Prefix
+	AS  uint32
+	// Marker is what the link has in common with others, if Basis is Alike.
+	Marker Marker
+	Basis  Basis
+	net    uint8 // 1 + netAS and so on, 0 if it is no network
 	// Weight is the evidence in log-odds (natural logarithm); above 0 speaks
 	// against the link.
 	Weight float64
@@ -76,6 +87,21 @@ type Reason struct {
 	Bad, Good float64
 	// Raters are the groups behind it, as bits: see [Table.RaterNames].
 	Raters uint32
+}
+
+// About is what the reason speaks of; zero if that is no subject.
+func (r *Reason) About() evidence.Subject {
+	switch r.net {
+	case 0:
+		return r.Subject
+	case 1 + netAS:
+		return evidence.Subject{Kind: evidence.AS, Key: strconv.FormatUint(uint64(r.AS), 10)}
+	case 1 + netPrefix:
+		return evidence.Subject{Kind: evidence.Prefix, Key: r.Net.String()}
+	case 1 + netSubnet:
+		return evidence.Subject{Kind: evidence.Subnet, Key: r.Net.String()}
+	}
+	return evidence.Subject{Kind: evidence.Addr, Key: r.Net.Addr().String()}
 }
 
 // Basis says what kind of reason it is.
@@ -90,4 +116,37 @@ const (
 	WellKnown       // a well-known name
 	Ruled           // a name that the configuration allows or denies
 	TestPoint       // a name under headlight.example, for trying an installation
+	Alike           // the share of bad among the sites that have a marker in common
+	Spelling        // words and runs of letters, all together
+	Usual           // how often links are bad of whose host as much is known; in ratings only
 )
+
+// Marker is something that a link has in common with links of other sites.
+type Marker uint8
+
+const (
+	_          Marker = iota
+	SamePath          // the path
+	SameLast          // the last segment of the path
+	SameFirst         // the first segment, and how many there are
+	SameShape         // the shape of path and query
+	SameLabel         // the shape of the name, below the same suffix
+	SameSub           // the shape of the subdomain and the name
+	SameEnding        // autonomous system and suffix
+	SameLayout        // autonomous system and shape of the path
+	numMarkers = iota
+)
+
+var markerNames = [numMarkers]string{
+	SamePath: "path", SameLast: "last segment", SameFirst: "first segment and depth", SameShape: "shape of the path",
+	SameLabel: "shape of the name", SameSub: "shape of the subdomain", SameEnding: "network and suffix",
+	SameLayout: "network and shape of the path",
+}
+
+// String names what is in common: "path", "shape of the name", …
+func (m Marker) String() string {
+	if m > 0 && int(m) < numMarkers {
+		return markerNames[m]
+	}
+	return fmt.Sprintf("Marker(%d)", uint8(m))
+}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"headlight.example/evidence"
 	"headlight.example/message"
 	"headlight.example/reputation"
 )
@@ -31,12 +30,19 @@ type verdict struct {
 }
 
 type reason struct {
-	Subject evidence.Subject `json:"subject"`
-	Weight  float64          `json:"weight"`
-	Bad     float64          `json:"bad"`
-	Good    float64          `json:"good"`
-	Raters  []string         `json:"raters"`
-	Text    string           `json:"text"`
+	Subject about    `json:"subject"`
+	Weight  float64  `json:"weight"`
+	Bad     float64  `json:"bad"`
+	Good    float64  `json:"good"`
+	Raters  []string `json:"raters"`
+	Text    string   `json:"text"`
+}
+
+// about is what a reason or a rung is about: a subject, or what has the form of
+// one ("marker", "spelling", "usual").
+type about struct {
+	Kind string `json:"kind"`
+	Key  string `json:"key"`
 }
 
 // level is a reputation.Level in JSON.

@@ -91,7 +91,7 @@ func (v *verdict) print(o *output) {
 	for _, r := range v.Reasons {
 		t.add(
 			cell{signed(r.Weight), weightStyle(r.Weight)},
-			cell{text: r.Subject.Kind.String()},
+			cell{text: printable(r.Subject.Kind)},
 			cell{text: printable(r.Subject.Key)},
 			cell{text: r.words()},
 		)

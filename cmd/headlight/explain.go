@@ -32,19 +32,19 @@ type network struct {
 
 // rung is what the table holds of one subject of the ladder.
 type rung struct {
-	Subject    evidence.Subject `json:"subject"`
-	Fast       counts           `json:"fast"`
-	Slow       counts           `json:"slow"`
-	URLs       int              `json:"urls"`
-	Raters     []string         `json:"raters"`
-	Listed     []string         `json:"listed"`
-	Heard      int              `json:"heard"`
-	Appealed   bool             `json:"appealed"`
-	WellKnown  bool             `json:"wellknown"`
-	Popularity float64          `json:"popularity"`
-	Anchor     *anchor          `json:"anchor"`
-	Posterior  float64          `json:"posterior"`
-	Weight     float64          `json:"weight"`
+	Subject    about    `json:"subject"`
+	Fast       counts   `json:"fast"`
+	Slow       counts   `json:"slow"`
+	URLs       int      `json:"urls"`
+	Raters     []string `json:"raters"`
+	Listed     []string `json:"listed"`
+	Heard      int      `json:"heard"`
+	Appealed   bool     `json:"appealed"`
+	WellKnown  bool     `json:"wellknown"`
+	Popularity float64  `json:"popularity"`
+	Anchor     *anchor  `json:"anchor"`
+	Posterior  float64  `json:"posterior"`
+	Weight     float64  `json:"weight"`
 }
 
 // anchor is an operator's word on a rung.
@@ -179,7 +179,7 @@ func (x *explanation) ladder() *table {
 	for i := range x.Rungs {
 		r := &x.Rungs[i]
 		t.add(
-			cell{text: r.Subject.Kind.String()},
+			cell{text: printable(r.Subject.Kind)},
 			cell{text: printable(r.Subject.Key)},
 			cell{text: r.Fast.String()},
 			cell{text: r.Slow.String()},

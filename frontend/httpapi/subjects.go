@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -166,7 +167,11 @@ func (c *call) appendSaid(b []byte, e *evidence.Entry) []byte {
 	b = append(b, `,"rater":`...)
 	b = appendString(b, c.mayKnow(e.Rater))
 	b = append(b, `,"subject":`...)
-	b = appendSubject(b, e.Subject)
+	subject := e.Subject
+	if subject.Kind == evidence.Sealed { // its traits are for the fold
+		subject.Key, _, _ = strings.Cut(subject.Key, "/~")
+	}
+	b = appendSubject(b, subject)
 	b = append(b, `,"assertion":"`...)
 	b = append(b, e.Assertion.String()...)
 	b = append(b, '"')
@@ -186,7 +191,7 @@ func (c *call) appendSaid(b []byte, e *evidence.Entry) []byte {
 // appendRating writes what the table holds of one subject.
 func (c *call) appendRating(b []byte, r *reputation.Rating) []byte {
 	b = append(b, `{"subject":`...)
-	b = appendSubject(b, r.Subject)
+	b = appendAbout(b, r.Subject, r.Basis, r.Marker)
 	b = append(b, `,"known":`...)
 	b = strconv.AppendBool(b, r.Known)
 	b = append(b, `,"fast":`...)
@@ -226,8 +231,10 @@ func (c *call) appendRating(b []byte, r *reputation.Rating) []byte {
 	b = strconv.AppendBool(b, r.WellKnown)
 	b = append(b, `,"popularity":`...)
 	b = appendNumber(b, r.Popularity)
-	b = append(b, `,"posterior":`...)
-	b = appendNumber(b, r.Posterior)
+	if !math.IsNaN(r.Posterior) {
+		b = append(b, `,"posterior":`...)
+		b = appendNumber(b, r.Posterior)
+	}
 	b = append(b, `,"weight":`...)
 	b = appendNumber(b, r.Weight)
 	b = append(b, `,"newest":`...)

@@ -63,7 +63,7 @@ func appendError(b []byte, given, reason string) []byte {
 
 func (c *call) appendReason(b []byte, r *reputation.Reason) []byte {
 	b = append(b, `{"subject":`...)
-	b = appendSubject(b, r.Subject)
+	b = appendAbout(b, r.About(), r.Basis, r.Marker)
 	b = append(b, `,"weight":`...)
 	b = appendNumber(b, r.Weight)
 	b = append(b, `,"bad":`...)
@@ -76,6 +76,26 @@ func (c *call) appendReason(b []byte, r *reputation.Reason) []byte {
 	b = append(b, `,"text":`...)
 	b = appendString(b, Sentence(r, raters))
 	return append(b, '}')
+}
+
+// appendAbout writes what a reason or a rung is about: a subject, or what has
+// the form of one.
+func appendAbout(b []byte, s evidence.Subject, basis reputation.Basis, m reputation.Marker) []byte {
+	kind, key := "", ""
+	switch basis {
+	case reputation.Alike:
+		kind, key = "marker", m.String()
+	case reputation.Spelling:
+		kind, key = "spelling", "words and runs of letters"
+	case reputation.Usual:
+		kind, key = "usual", "links of whose host as much is known"
+	default:
+		return appendSubject(b, s)
+	}
+	b = append(b, `{"kind":"`...)
+	b = append(b, kind...)
+	b = append(b, `","key":`...)
+	return append(appendString(b, key), '}')
 }
 
 func appendSubject(b []byte, s evidence.Subject) []byte {

@@ -38,34 +38,42 @@ func Sentence(r *reputation.Reason, raters []string) string {
 		return "denied by the configuration"
 	case reputation.TestPoint:
 		return "a test point, always answered so"
+	case reputation.Spelling:
+		if r.Weight < 0 {
+			return "it is spelt as good links are"
+		}
+		return "it is spelt as bad links are"
+	case reputation.Alike:
+		return counted(r, evidence.Kind(0), "with the same "+r.Marker.String())
 	}
-	return counted(r)
+	about := r.About()
+	return counted(r, about.Kind, within(about))
 }
 
 // counted words a share. The counts are of the past months, faded by age, so
 // they are rounded, and may round to nothing.
-func counted(r *reputation.Reason) string {
+func counted(r *reputation.Reason, kind evidence.Kind, where string) string {
 	all, n, what := math.Round(r.Bad+r.Good), math.Round(r.Bad), "bad"
 	if r.Weight < 0 {
 		n, what = all-n, "good"
 	}
-	if all < 1 {
-		return fmt.Sprintf("what little was judged %s, and long ago, was mostly %s", within(r.Subject.Kind), what)
+	if all < 1 || n < 1 {
+		return fmt.Sprintf("what little was judged %s, and long ago, was mostly %s", where, what)
 	}
-	if r.Subject.Kind == evidence.URL {
+	if kind == evidence.URL {
 		if n == all {
 			return fmt.Sprintf("judged %s %s", what, times(n))
 		}
 		return fmt.Sprintf("judged %s %s out of %.0f", what, times(n), all)
 	}
-	unit, verb := children(r.Subject.Kind), "were"
+	unit, verb := children(kind), "were"
 	if all == 1 {
 		unit = strings.TrimSuffix(unit, "s")
 	}
 	if n == 1 {
 		verb = "was"
 	}
-	return fmt.Sprintf("%.0f of %.0f %s judged %s %s %s", n, all, unit, within(r.Subject.Kind), verb, what)
+	return fmt.Sprintf("%.0f of %.0f %s judged %s %s %s", n, all, unit, where, verb, what)
 }
 
 func times(n float64) string {
@@ -113,18 +121,21 @@ func this(k evidence.Kind) string {
 	return "this"
 }
 
-func within(k evidence.Kind) string {
-	switch k {
+// within says where; networks by their names, since a link does not show them.
+func within(s evidence.Subject) string {
+	switch s.Kind {
 	case evidence.Path, evidence.Domain, evidence.Suffix:
-		return "under " + this(k)
+		return "under " + this(s.Kind)
 	case evidence.Addr:
-		return "at " + this(k)
+		return "at " + s.Key
 	case evidence.Subnet, evidence.Prefix:
-		return "in " + this(k)
-	case evidence.AS, evidence.NameServer:
-		return "with " + this(k)
+		return "in " + s.Key
+	case evidence.AS:
+		return "with AS" + s.Key
+	case evidence.NameServer:
+		return "with " + this(s.Kind)
 	}
-	return "on " + this(k)
+	return "on " + this(s.Kind)
 }
 
 // enumerate joins names as people do; nobody is who is meant if there are none.

@@ -24,9 +24,13 @@ func TestSentences(t *testing.T) {
 		{evidence.Tenant, reputation.Counts, -2, 1, 39, nil, "39 of 40 URLs judged on this site were good"},
 		{evidence.Suffix, reputation.Counts, 1, 12, 88, nil, "12 of 100 sites judged under this suffix were bad"},
 		{evidence.Domain, reputation.Counts, 1, 1, 1, nil, "1 of 2 sites judged under this domain was bad"},
-		{evidence.Addr, reputation.Counts, 1, 5, 0, nil, "5 of 5 sites judged at this address were bad"},
-		{evidence.Prefix, reputation.Counts, 1, 5, 0, nil, "5 of 5 sites judged in this network were bad"},
-		{evidence.AS, reputation.Counts, 1, 5, 0, nil, "5 of 5 sites judged with this provider were bad"},
+		{evidence.Addr, reputation.Counts, 1, 5, 0, nil, "5 of 5 sites judged at KEY were bad"},
+		{evidence.Subnet, reputation.Counts, 1, 14, 1, nil, "14 of 15 sites judged in KEY were bad"},
+		{evidence.Prefix, reputation.Counts, -1, 5, 5, nil, "5 of 10 sites judged in KEY were good"},
+		{evidence.AS, reputation.Counts, 1, 5, 0, nil, "5 of 5 sites judged with ASKEY were bad"},
+		{0, reputation.Alike, 1, 23, 1, nil, "23 of 24 sites judged with the same shape of the name were bad"},
+		{0, reputation.Spelling, 1, 0, 0, nil, "it is spelt as bad links are"},
+		{0, reputation.Spelling, -1, 0, 0, nil, "it is spelt as good links are"},
 		{evidence.URL, reputation.Counts, 2, 1, 0, nil, "judged bad once"},
 		{evidence.URL, reputation.Counts, 2, 2, 0, nil, "judged bad twice"},
 		{evidence.URL, reputation.Counts, -2, 1, 4, nil, "judged good 4 times out of 5"},
@@ -44,7 +48,10 @@ func TestSentences(t *testing.T) {
 		{evidence.Host, reputation.Ruled, -3, 0, 0, nil, "allowed by the configuration"},
 		{evidence.Host, reputation.TestPoint, 3, 0, 0, nil, "a test point, always answered so"},
 	} {
-		r := &reputation.Reason{Subject: evidence.Subject{Kind: test.kind}, Basis: test.basis, Weight: test.weight, Bad: test.bad, Good: test.good}
+		r := &reputation.Reason{Subject: evidence.Subject{Kind: test.kind, Key: "KEY"}, Basis: test.basis, Weight: test.weight, Bad: test.bad, Good: test.good}
+		if test.basis == reputation.Alike {
+			r.Marker = reputation.SameLabel
+		}
 		if got := httpapi.Sentence(r, test.raters); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
 		}

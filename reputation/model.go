@@ -1,0 +1,257 @@
+package reputation
+
+import (
+	"math"
+	"slices"
+	"sync/atomic"
+
+	"headlight.example/evidence"
+)
+
+// The model is a logistic regression over features and tokens,
+//
+//	z = logit root + W[gate]·x + Σ lexicon[token]
+//
+// with a vector of weights for each gate (see gateHostBad), so that what is
+// known of the host decides how much its neighbours count. Untrained, each rung
+// has the weight 1 and all else 0: the plain chain.
+//
+// It learns from what became of the links that were seen in traffic, by what
+// was known when they were first seen: from reports that they were bad, and
+// from silence that they were not (MODEL.md §6). Links that no traffic showed
+// teach nothing: a list of bad ones alone would teach that all is bad. W by
+// AdaGrad (Duchi et al., JMLR 2011), the lexicon by FTRL-proximal (McMahan et
+// al., KDD 2013).
+//
+// The fold writes it; judges read it without a lock, each weight at once.
+type model struct {
+	weights [nGates][nFeatures]atomic.Uint64 // bits of a float64, less those at the start
+	squares [nGates][nFeatures]float64
+	lexicon atomic.Pointer[lexicon]
+	lessons uint64 // how many it had
+	delays  delays
+	clean   [NumClasses]clean
+}
+
+const (
+	rate     = .1 // of AdaGrad
+	slowRate = .05
+	minW     = -1. // what a weight may be, but for the bias
+	maxW     = 3.
+
+	alpha     = .2 // of FTRL
+	slowAlpha = .1
+	beta      = 1.
+	lambda1   = .2
+	lambda2   = 3.
+)
+
+// lexicon holds the weights of tokens.
+type lexicon struct {
+	w [1 << evidence.TokenBits]atomic.Uint32 // bits of a float32
+	s [1 << evidence.TokenBits]struct{ z, n float32 }
+}
+
+// start is the weight before the first lesson.
+func start(feature int) float64 {
+	if feature >= weightAt && feature < weightAt+nLevels {
+		return 1
+	}
+	return 0
+}
+
+func (m *model) weight(gate, feature int) float64 {
+	return start(feature) + math.Float64frombits(m.weights[gate][feature].Load())
+}
+
+// spelling is what the tokens add.
+func (m *model) spelling(tokens []uint32) (z float64) {
+	lex := m.lexicon.Load()
+	if lex == nil {
+		return 0
+	}
+	for _, t := range tokens {
+		z += float64(math.Float32frombits(lex.w[t].Load()))
+	}
+	return z
+}
+
+// score is z of the page above.
+func (m *model) score(gate int, x *[nFeatures]float32, tokens []uint32) float64 {
+	z := logit(root)
+	for i, v := range x {
+		if v != 0 {
+			z += float64(m.weight(gate, i) * float64(v))
+		}
+	}
+	return z + m.spelling(tokens)
+}
+
+// teach is a step of both learners towards bad or good, with a weight in (0, 1].
+func (m *model) teach(s *sighting, bad bool, weight float64, slow bool) {
+	rate, alpha := rate, alpha
+	if slow {
+		rate, alpha = slowRate, slowAlpha
+	}
+	g := sigmoid(m.score(int(s.gate), &s.x, s.tokens))
+	if bad {
+		g--
+	}
+	g *= weight
+	m.lessons++
+	w, squares := &m.weights[s.gate], &m.squares[s.gate]
+	for i, v := range s.x {
+		if v == 0 {
+			continue
+		}
+		gi := g * float64(v)
+		squares[i] += float64(gi * gi)
+		at := math.Float64frombits(w[i].Load()) - float64(rate*gi)/math.Sqrt(squares[i]+1)
+		if i != biasAt {
+			at = max(min(at, maxW-start(i)), minW-start(i))
+		}
+		w[i].Store(math.Float64bits(at))
+	}
+	lex := m.lexicon.Load()
+	if lex == nil {
+		lex = new(lexicon)
+		m.lexicon.Store(lex)
+	}
+	gg := float64(g * g)
+	for _, t := range s.tokens {
+		at := &lex.s[t]
+		w := float64(math.Float32frombits(lex.w[t].Load()))
+		root := math.Sqrt(float64(at.n) + gg)
+		sigma := (root - math.Sqrt(float64(at.n))) / alpha
+		z := float64(at.z) + g - float64(sigma*w)
+		at.z, at.n = float32(z), float32(float64(at.n)+gg)
+		w = 0
+		switch z = float64(at.z); {
+		case z > lambda1:
+			w = -(z - lambda1) / ((beta+root)/alpha + lambda2)
+		case z < -lambda1:
+			w = -(z + lambda1) / ((beta+root)/alpha + lambda2)
+		}
+		lex.w[t].Store(math.Float32bits(float32(w)))
+	}
+}
+
+// delays are how long after their sighting links were reported: the last
+// maxDelays, in seconds. From them comes how long to wait before silence counts.
+type delays struct {
+	ring [maxDelays]uint32
+	n    int // so many were noted
+	wait int64
+}
+
+const (
+	maxDelays = 2000
+	minWait   = 600 // seconds
+	maxWait   = 6 * 3600
+	margin    = 60
+	slowWait  = 3600 // reports that take longer are slow: see lessonDelay
+)
+
+func (d *delays) note(seconds int64) {
+	d.ring[d.n%maxDelays] = uint32(min(max(seconds, 0), math.MaxUint32))
+	d.n++
+	if d.n >= 200 && d.n%100 != 0 {
+		return
+	}
+	sorted := slices.Clone(d.ring[:min(d.n, maxDelays)])
+	slices.Sort(sorted)
+	d.wait = min(max(int64(sorted[len(sorted)*3/4])+margin, minWait), maxWait)
+}
+
+// until is how many seconds must pass before silence counts as good.
+func (d *delays) until() int64 {
+	if d.n == 0 {
+		return maxWait
+	}
+	return d.wait
+}
+
+// slow reports whether reports are slow.
+func (d *delays) slow() bool { return d.until() > slowWait }
+
+// clean is a histogram of the scores that links had at first sight which then
+// nobody reported, in log-odds; older ones fade, by half a month.
+type clean struct {
+	n     [cleanBins]uint32
+	total uint32
+	month uint16
+	limit [2]atomic.Uint64 // see limits; bits of a float64 above −Inf
+}
+
+const (
+	cleanBins  = 512
+	cleanLeast = -12.8 // of the first bin, in log-odds
+	cleanWidth = .05
+	cleanDays  = 30
+)
+
+// Of how many clean links one may be called suspicious, and dangerous.
+var oneIn = [2]uint32{200, 2000}
+
+func cleanBin(z float64) int {
+	return min(max(int(math.Floor((z-cleanLeast)/cleanWidth)), 0), cleanBins-1)
+}
+
+func (c *clean) add(z float64, day uint16) {
+	for month := day / cleanDays; c.month < month; c.month++ {
+		if c.total == 0 {
+			c.month = month
+			break
+		}
+		c.total = 0
+		for i := range c.n {
+			c.n[i] /= 2
+			c.total += c.n[i]
+		}
+	}
+	c.n[cleanBin(z)]++
+	c.total++
+	if c.total%64 == 0 {
+		c.publish()
+	}
+}
+
+// take takes back what add added.
+func (c *clean) take(z float64) {
+	if n := &c.n[cleanBin(z)]; *n > 0 {
+		*n--
+		c.total--
+	}
+}
+
+// publish finds the limits anew: the upper edge of the bin above which there is
+// no more than one in so many. Of fewer links nothing can be said.
+func (c *clean) publish() {
+	for k, per := range oneIn {
+		limit := math.Inf(-1)
+		if most := c.total / per; most > 0 {
+			above := uint32(0)
+			i := cleanBins - 1
+			for ; i >= 0 && above+c.n[i] <= most; i-- {
+				above += c.n[i]
+			}
+			limit = cleanLeast + float64(float64(i+1)*cleanWidth)
+		}
+		c.limit[k].Store(math.Float64bits(limit))
+	}
+}
+
+// known reports whether there were enough of them to say anything.
+func (c *clean) known() bool {
+	limit := c.limit[0].Load()
+	return limit != 0 && limit != math.Float64bits(math.Inf(-1))
+}
+
+// limits are the scores, in log-odds, that at most one in 200 and one in 2000
+// clean links of the class reach; −Inf while that is not known.
+func (c *clean) limits() (suspicious, dangerous float64) {
+	if c.limit[0].Load() == 0 {
+		return math.Inf(-1), math.Inf(-1)
+	}
+	return math.Float64frombits(c.limit[0].Load()), math.Float64frombits(c.limit[1].Load())
+}
