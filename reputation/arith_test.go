@@ -49,7 +49,7 @@ func TestCleanLimitsLeaveAsManyAboveAsIsPromised(t *testing.T) {
 	for _, test := range []struct {
 		limit float64
 		oneIn float64
-	}{{suspicious, 200}, {dangerous, 2000}} {
+	}{{suspicious, 300}, {dangerous, 3000}} {
 		above := 0.
 		for _, z := range zs {
 			if z >= test.limit {

@@ -25,9 +25,9 @@ type Policy struct {
 
 	// Thresholds on the score, by class of link.
 	Thresholds [NumClasses]Thresholds
-	// CleanLimits raises them to what at most one in 200 (Suspicious) and one in
-	// 2000 (Dangerous) of the links of the class reached of late that were seen and
-	// that nobody reported, once there are so many.
+	// CleanLimits raises them to what fewer than one in 200 (Suspicious) and one in
+	// 2000 (Dangerous) of the links of the class reach that are seen and that nobody
+	// reports, once enough were seen: MODEL.md §5.
 	CleanLimits bool
 
 	// OwnBad and OwnGroups are the tenant's own evidence without which no link

@@ -222,10 +222,8 @@ func (t *Table) comeOfAge(s *sighting, now int64) {
 			t.addTo(h, dayOf(s.at), s.weight)
 		}
 	}
-	if s.weight == wholeUnit {
-		s.flags |= wasCounted
-		t.model.clean[s.kind].add(float64(s.z), dayOf(now))
-	}
+	s.flags |= wasCounted
+	t.model.clean[s.kind].add(float64(s.z), dayOf(now))
 	if !t.model.delays.slow() {
 		t.teachGood(s)
 	}
