@@ -40,7 +40,7 @@ type evaluation struct {
 	judged    []judged
 	seen      map[uint64]int64        // URLs, hosts and tenants that occurred → when first, in Unix seconds
 	at        map[netip.Addr]struct{} // addresses that occurred
-	listed    map[uint64]bool         // exact lists of what was reported: URLs, hosts, tenants, domains
+	reports   reports                 // what the lists and the sum know
 	perDay    map[tenantDay]int       // links scored
 	later     later
 	records   []evidence.Record // scratch
@@ -56,6 +56,7 @@ type judged struct {
 	line    uint64
 	tenant  uint64
 	score   float64
+	sum     float64 // of reports around it: see reports
 	level   reputation.Level
 	threat  evidence.Assertion
 	class   string
@@ -73,10 +74,10 @@ func newEvaluation(policy *reputation.Policy, from time.Time, nets *netmap.Map) 
 	key := new(evidence.Key) // a fixed key: two runs give one result
 	return &evaluation{
 		key: key, table: reputation.NewTable(key), policy: policy, from: from, nets: nets,
-		seen:   make(map[uint64]int64),
-		at:     make(map[netip.Addr]struct{}),
-		listed: make(map[uint64]bool),
-		perDay: make(map[tenantDay]int),
+		seen:    make(map[uint64]int64),
+		at:      make(map[netip.Addr]struct{}),
+		reports: newReports(),
+		perDay:  make(map[tenantDay]int),
 	}
 }
 
@@ -157,8 +158,9 @@ func (ev *evaluation) judge(e *feed.Event, l link.Link, names rungs) {
 		house: slices.ContainsFunc(v.Reasons(), func(r reputation.Reason) bool { return r.Basis == reputation.WellKnown }),
 	}
 	for i, h := range names {
-		j.lists[i] = ev.listed[h]
+		j.lists[i] = ev.reports.names[h] > 0
 	}
+	j.sum = ev.reports.sum(names, ev.reports.addrs(e, l, names), ev.nets)
 	if _, again := ev.seen[names[urlRung]]; !again {
 		day := tenantDay{names[tenantRung], e.Time.Unix() / 86400}
 		if ev.perDay[day] < perTenantDay {
@@ -214,11 +216,7 @@ func (ev *evaluation) occur(e *feed.Event, names rungs) {
 
 // learn folds what the event says into the table and into the exact lists.
 func (ev *evaluation) learn(e *feed.Event, l link.Link, names rungs) {
-	if e.Type == feed.Report && e.Assertion.Threat() {
-		for _, h := range names {
-			ev.listed[h] = true
-		}
-	}
+	ev.reports.learn(e, l, names, ev.nets)
 	ev.records = e.Records(ev.records[:0], l, ev.key, ev.nets)
 	ev.fold(ev.records)
 }
@@ -307,11 +305,16 @@ type labelled struct {
 	bad bool
 }
 
-func sampleSet(xs []labelled, keep func(labelled) bool) *scoring.Set {
+func byScore(x labelled) float64 { return x.score }
+
+func bySum(x labelled) float64 { return x.sum }
+
+// sampleSet makes a Set of those links that are to be kept.
+func sampleSet(xs []labelled, score func(labelled) float64, keep func(labelled) bool) *scoring.Set {
 	var samples []scoring.Sample
 	for _, x := range xs {
 		if keep(x) {
-			samples = append(samples, scoring.Sample{Score: x.score, Bad: x.bad, Group: x.tenant})
+			samples = append(samples, scoring.Sample{Score: score(x), Bad: x.bad, Group: x.tenant})
 		}
 	}
 	return scoring.New(samples)

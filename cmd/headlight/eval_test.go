@@ -2,13 +2,17 @@ package main
 
 import (
 	"fmt"
+	"math"
+	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"headlight.example/evidence"
 	"headlight.example/feed"
 	"headlight.example/link"
+	"headlight.example/netmap"
 	"headlight.example/reputation"
 )
 
@@ -191,5 +195,50 @@ func TestAFalseReportCopiesATrueOne(t *testing.T) {
 	benign.Assertion = evidence.Benign
 	if f.withhold(&review, chosen, 0) || f.withhold(&benign, chosen, 0) || !f.withhold(&word, chosen, 0) {
 		t.Error("a report of a threat is withheld, and nothing else")
+	}
+}
+
+func TestAdditiveAddsUpReportsAround(t *testing.T) {
+	t.Parallel()
+	var b netmap.Builder
+	if _, err := b.Read(strings.NewReader("192.0.2.0,192.0.2.255,64496\n198.51.100.0,198.51.100.255,64496\n")); err != nil {
+		t.Fatal(err)
+	}
+	ev := newEvaluation(reputation.DefaultPolicy(), time.Time{}, b.Map())
+	at := func(url string, addrs ...string) feed.Event {
+		e := feed.Event{Type: feed.Sighting, URL: url, Ask: true}
+		for _, a := range addrs {
+			e.Addrs = append(e.Addrs, netip.MustParseAddr(a))
+		}
+		return e
+	}
+	word := func(url string) feed.Event {
+		return feed.Event{Type: feed.Report, Rater: "feed/x", Assertion: evidence.Spam, URL: url}
+	}
+	questions := []struct {
+		e    feed.Event
+		want []int // reports at host, tenant, address, subnet, AS
+	}{
+		{at("http://x.bad.example/3"), []int{2, 2, 2, 2, 2}}, // where it was last seen
+		{at("http://y.bad.example/"), []int{0, 2}},
+		{at("http://new.example/", "203.0.113.1", "192.0.2.1"), []int{0, 0, 2, 2, 2}}, // the worst of them
+		{at("http://near.example/", "192.0.2.9"), []int{0, 0, 0, 2, 2}},
+		{at("http://192.0.2.1/"), []int{0, 0, 2, 2, 2}},
+		{at("http://far.example/", "198.51.100.1"), []int{0, 0, 0, 0, 2}},
+		{at("http://fifth.example/", "203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4", "192.0.2.1"), nil},
+	}
+	stream := []feed.Event{at("http://x.bad.example/1", "192.0.2.1"), word("http://x.bad.example/1"), word("http://x.bad.example/2")}
+	for _, q := range questions {
+		stream = append(stream, q.e)
+	}
+	evaluate(t, ev, stream)
+	for i, j := range ev.judged[1:] {
+		want := 0.
+		for _, n := range questions[i].want {
+			want += math.Log1p(float64(n))
+		}
+		if math.Abs(j.sum-want) > 1e-9 {
+			t.Errorf("%s: got %v, want %v", questions[i].e.URL, j.sum, want)
+		}
 	}
 }

@@ -29,7 +29,8 @@ the table lives in memory and starts from the built-in knowledge.
 With -truth the judgements from TIME on are compared with what is known of the
 links: area under the ROC curve, detection at fixed rates of false alarms, the
 same by what was known of the link and by the kind of house that it lives in,
-calibration, and the exact lists (URL, host, tenant, domain) beside it. Intervals
+calibration, and beside it the exact lists (URL, host, tenant, domain) and
+"additive", a filter that adds up points for what was reported around a link. Intervals
 of 95 % come from drawing tenants, whose links stand or fall together; "per tenant"
 counts all links of a tenant as one. Scored is
 the first occurrence of a URL, at most three a tenant and day; months in which

@@ -43,6 +43,7 @@ type evalReport struct {
 	Strata        map[string]quality   `json:"strata"`
 	Classes       map[string]classPart `json:"classes"`
 	Lists         map[string]listPart  `json:"lists"`
+	Additive      quality              `json:"additive"` // the filter that adds up points
 }
 
 // quality tells bad from good.
@@ -118,7 +119,8 @@ func qualityOf(s *scoring.Set) quality {
 }
 
 func (r *evalReport) fill(xs []labelled) {
-	all := sampleSet(xs, func(labelled) bool { return true })
+	every := func(labelled) bool { return true }
+	all := sampleSet(xs, byScore, every)
 	r.quality = qualityOf(all)
 	r.Intervals = intervalsOf(all)
 	r.PerTenant = qualityOf(all.PerGroup())
@@ -128,18 +130,17 @@ func (r *evalReport) fill(xs []labelled) {
 	r.ECE = number(ece)
 	r.Strata = make(map[string]quality)
 	for _, s := range strata {
-		r.Strata[s] = qualityOf(sampleSet(xs, func(x labelled) bool { return x.stratum == s }))
+		r.Strata[s] = qualityOf(sampleSet(xs, byScore, func(x labelled) bool { return x.stratum == s }))
 	}
 	r.Classes = make(map[string]classPart)
 	for _, c := range []string{"own domain", "platform", "CDN", "raw address"} {
 		in := func(x labelled) bool { return x.class == c }
 		r.Classes[c] = classPart{
-			quality:         qualityOf(sampleSet(xs, in)),
+			quality:         qualityOf(sampleSet(xs, byScore, in)),
 			CleanDangerous:  number(cleanShare(xs, in, reputation.Dangerous)),
 			CleanSuspicious: number(cleanShare(xs, in, reputation.Suspicious)),
 		}
 	}
-	every := func(labelled) bool { return true }
 	r.CleanDangerous = number(cleanShare(xs, every, reputation.Dangerous))
 	r.CleanSuspicious = number(cleanShare(xs, every, reputation.Suspicious))
 	r.Levels = make(map[string]map[string]int)
@@ -152,6 +153,7 @@ func (r *evalReport) fill(xs []labelled) {
 			r.HousesFlagged++
 		}
 	}
+	r.Additive = qualityOf(sampleSet(xs, bySum, every))
 	r.Lists = make(map[string]listPart)
 	for i, name := range listNames {
 		var bad, good int
@@ -209,6 +211,7 @@ func (r *evalReport) writeTable(out io.Writer) error {
 	for _, c := range []string{"own domain", "platform", "CDN", "raw address"} {
 		row(c, r.Classes[c].quality)
 	}
+	row("additive", r.Additive)
 	fmt.Fprintln(w, "\nexact list\tTPR\tFPR\tours\t")
 	for _, name := range listNames {
 		l := r.Lists[name]
