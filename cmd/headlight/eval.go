@@ -34,6 +34,7 @@ type evaluation struct {
 	truth  map[uint64]bool // line → bad; nil if it is not known
 	delay  time.Duration   // by which reports and reviews are learnt later
 	flips  *flips          // nil: every word is learnt as it was said
+	worst  worst
 
 	events    uint64 // judged, learnt or both
 	malformed int    // lines passed over
@@ -60,6 +61,7 @@ type judged struct {
 	level   reputation.Level
 	threat  evidence.Assertion
 	class   string
+	age     time.Duration // since the tenant first occurred; below 0 if it never had
 	stratum string
 	month   string
 	lists   [len(listNames)]bool // whether the exact list held it
@@ -154,8 +156,11 @@ func (ev *evaluation) judge(e *feed.Event, l link.Link, names rungs) {
 	v := ev.table.Judge(l, ev.policy, e.Time)
 	j := judged{
 		line: uint64(e.Line), tenant: names[tenantRung], score: v.Score, level: v.Level, threat: v.Threat,
-		class: class(l), stratum: ev.stratum(e, names), month: e.Time.UTC().Format("2006-01"),
+		class: class(l), stratum: ev.stratum(e, names), month: e.Time.UTC().Format("2006-01"), age: -1,
 		house: slices.ContainsFunc(v.Reasons(), func(r reputation.Reason) bool { return r.Basis == reputation.WellKnown }),
+	}
+	if first, ok := ev.seen[names[tenantRung]]; ok {
+		j.age = max(0, e.Time.Sub(time.Unix(first, 0)))
 	}
 	for i, h := range names {
 		j.lists[i] = ev.reports.names[h] > 0
@@ -169,6 +174,9 @@ func (ev *evaluation) judge(e *feed.Event, l link.Link, names rungs) {
 		}
 	}
 	ev.judged = append(ev.judged, j)
+	if bad, known := ev.truth[j.line]; known && j.scored {
+		ev.worst.offer(e, &j, bad, &v, ev.table.RaterNames)
+	}
 }
 
 // class is the kind of house that the link lives in.
@@ -184,6 +192,9 @@ func class(l link.Link) string {
 	}
 	return "platform"
 }
+
+// houses are what class gives.
+var houses = []string{"own domain", "platform", "CDN", "raw address"}
 
 // strata tell how much of a link occurred in the stream before it was asked about.
 var strata = []string{"host known", "tenant known", "tenant new, address known", "all new"}
@@ -290,6 +301,7 @@ func (ev *evaluation) score() *evalReport {
 	slices.Sort(r.DroppedMonths)
 	scored = slices.DeleteFunc(scored, func(x labelled) bool { return slices.Contains(r.DroppedMonths, x.month) })
 	r.fill(scored)
+	r.Worst = ev.worst.list(r.DroppedMonths)
 	return r
 }
 

@@ -44,6 +44,7 @@ by the truth is reported once: by the rater, as the threat and as long after it
 was first seen as in the last true report. Reviews and benign reports stay.`,
 		examples: []string{
 			"headlight eval -from 2022-01-01 -truth dns.truth.tsv.gz dns.jsonl.gz",
+			"headlight eval -truth truth.tsv -worst 100 -delay 1h events.jsonl",
 			"headlight eval -scores scores.tsv events.jsonl",
 		},
 		prepare: func(f *flags) action {
@@ -57,6 +58,7 @@ was first seen as in the last true report. Reviews and benign reports stay.`,
 			f.StringVar(&o.scores, "scores", "", "write line, score, level, threat and class of each judgement to this `file`")
 			f.Func("delay", "learn reports and reviews this `time` later, such as 10m or 24h", o.setDelay)
 			f.Func("flip", "turn about what is said of this `share` of the URLs, up to 0.5; needs -truth", o.setFlip)
+			f.IntVar(&o.worst, "worst", 0, "list the `n` good links with the highest scores, and the bad ones with the lowest, with their reasons, for review by hand; needs -truth")
 			f.BoolVar(&o.table, "table", false, "print a table even if this is no terminal")
 			f.BoolVar(&o.json, "json", false, "print JSON even if this is a terminal")
 			return o.run
@@ -68,6 +70,7 @@ type evalOptions struct {
 	from          time.Time
 	delay         time.Duration
 	flip          float64
+	worst         int
 	netmap        []string
 	truth, scores string
 	table, json   bool
@@ -108,11 +111,15 @@ func (o *evalOptions) check(names []string) error {
 		return usagef("at least one stream is needed")
 	case len(names) > 1 && (o.truth != "" || o.scores != ""):
 		return usagef("-truth and -scores go with one stream, since they name its lines")
-	case o.truth == "" && o.flip > 0:
-		return usagef("-flip needs -truth, which tells good links from bad")
+	case o.truth == "" && (o.flip > 0 || o.worst != 0):
+		return usagef("-flip and -worst need -truth, which tells good links from bad")
+	case o.worst < 0 || o.worst > maxWorst:
+		return usagef("-worst: want 0 to %d", maxWorst)
 	}
 	return nil
 }
+
+const maxWorst = 10_000 // more than anybody reviews by hand
 
 func (o *evalOptions) run(ctx context.Context, e *env, names []string) error {
 	if err := o.check(names); err != nil {
@@ -126,7 +133,7 @@ func (o *evalOptions) run(ctx context.Context, e *env, names []string) error {
 		}
 	}
 	ev := newEvaluation(reputation.DefaultPolicy(), o.from, nets)
-	ev.delay = o.delay
+	ev.delay, ev.worst.n = o.delay, o.worst
 	if o.truth != "" {
 		var err error
 		if ev.truth, err = o.readTruth(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"text/tabwriter"
+	"time"
 
 	"headlight.example/internal/scoring"
 	"headlight.example/reputation"
@@ -28,8 +29,8 @@ type evalReport struct {
 	// tenants.
 	Intervals intervals `json:"intervals"`
 	// PerTenant counts the links of a tenant as one.
-	PerTenant quality                   `json:"per_tenant"`
-	Levels    map[string]map[string]int `json:"levels"` // level → good, bad
+	PerTenant quality `json:"per_tenant"`
+	Levels    levels  `json:"levels"`
 	// CleanDangerous and CleanSuspicious are the shares of good links flagged so.
 	CleanDangerous  number `json:"clean_dangerous"`
 	CleanSuspicious number `json:"clean_suspicious"`
@@ -42,8 +43,10 @@ type evalReport struct {
 	Calibration   []scoring.Bin        `json:"calibration"`
 	Strata        map[string]quality   `json:"strata"`
 	Classes       map[string]classPart `json:"classes"`
+	Ages          []agePart            `json:"ages"`
 	Lists         map[string]listPart  `json:"lists"`
 	Additive      quality              `json:"additive"` // the filter that adds up points
+	Worst         *mistakes            `json:"worst,omitempty"`
 }
 
 // quality tells bad from good.
@@ -77,8 +80,67 @@ func intervalsOf(s *scoring.Set) (i intervals) {
 	return i
 }
 
+// levels counts the links at each level under the default policy:
+// level → "good" or "bad" → links.
+type levels map[string]map[string]int
+
+func levelsOf(xs []labelled, keep func(labelled) bool) levels {
+	n := make(levels)
+	for l := reputation.Safe; l <= reputation.Dangerous; l++ {
+		n[l.String()] = map[string]int{"good": 0, "bad": 0}
+	}
+	for _, x := range xs {
+		if keep(x) {
+			n[x.level.String()][[...]string{"good", "bad"}[btoi(x.bad)]]++
+		}
+	}
+	return n
+}
+
+// agePart is the links of tenants that had been in the stream for so long.
+type agePart struct {
+	Age    string `json:"age"`
+	Levels levels `json:"levels"`
+	Good   int    `json:"good"`
+	Bad    int    `json:"bad"`
+	// Suspicious is the share of the bad ones at that level or above.
+	Suspicious number `json:"suspicious_or_dangerous"`
+	Dangerous  number `json:"dangerous"`
+}
+
+// ages are how long a tenant had been in the stream when its link was asked
+// about; each ends before its end.
+var ages = []struct {
+	name string
+	end  time.Duration
+}{
+	{"new", 0},
+	{"< 1 d", 24 * time.Hour},
+	{"< 7 d", 7 * 24 * time.Hour},
+	{"< 30 d", 30 * 24 * time.Hour},
+	{"older", math.MaxInt64},
+}
+
+func agesOf(xs []labelled) (parts []agePart) {
+	begin := time.Duration(math.MinInt64)
+	for _, age := range ages {
+		n := levelsOf(xs, func(x labelled) bool { return begin <= x.age && x.age < age.end })
+		p := agePart{Age: age.name, Levels: n}
+		for _, of := range n {
+			p.Good, p.Bad = p.Good+of["good"], p.Bad+of["bad"]
+		}
+		dangerous, suspicious := n[reputation.Dangerous.String()]["bad"], n[reputation.Suspicious.String()]["bad"]
+		p.Suspicious = number(float64(dangerous+suspicious) / float64(p.Bad))
+		p.Dangerous = number(float64(dangerous) / float64(p.Bad))
+		parts = append(parts, p)
+		begin = age.end
+	}
+	return parts
+}
+
 type classPart struct {
 	quality
+	Levels          levels `json:"levels"`
 	CleanDangerous  number `json:"clean_dangerous"`
 	CleanSuspicious number `json:"clean_suspicious"`
 }
@@ -133,22 +195,19 @@ func (r *evalReport) fill(xs []labelled) {
 		r.Strata[s] = qualityOf(sampleSet(xs, byScore, func(x labelled) bool { return x.stratum == s }))
 	}
 	r.Classes = make(map[string]classPart)
-	for _, c := range []string{"own domain", "platform", "CDN", "raw address"} {
+	for _, c := range houses {
 		in := func(x labelled) bool { return x.class == c }
 		r.Classes[c] = classPart{
 			quality:         qualityOf(sampleSet(xs, byScore, in)),
+			Levels:          levelsOf(xs, in),
 			CleanDangerous:  number(cleanShare(xs, in, reputation.Dangerous)),
 			CleanSuspicious: number(cleanShare(xs, in, reputation.Suspicious)),
 		}
 	}
 	r.CleanDangerous = number(cleanShare(xs, every, reputation.Dangerous))
 	r.CleanSuspicious = number(cleanShare(xs, every, reputation.Suspicious))
-	r.Levels = make(map[string]map[string]int)
-	for l := reputation.Safe; l <= reputation.Dangerous; l++ {
-		r.Levels[l.String()] = map[string]int{"good": 0, "bad": 0}
-	}
+	r.Levels, r.Ages = levelsOf(xs, every), agesOf(xs)
 	for _, x := range xs {
-		r.Levels[x.level.String()][[...]string{"good", "bad"}[btoi(x.bad)]]++
 		if x.house && x.level >= reputation.Suspicious {
 			r.HousesFlagged++
 		}
@@ -208,7 +267,7 @@ func (r *evalReport) writeTable(out io.Writer) error {
 	for _, s := range strata {
 		row(s, r.Strata[s])
 	}
-	for _, c := range []string{"own domain", "platform", "CDN", "raw address"} {
+	for _, c := range houses {
 		row(c, r.Classes[c].quality)
 	}
 	row("additive", r.Additive)
@@ -217,11 +276,36 @@ func (r *evalReport) writeTable(out io.Writer) error {
 		l := r.Lists[name]
 		fmt.Fprintf(w, "%s\t%v\t%.5f\t%v\t\n", name, l.TPR, float64(l.FPR), l.Ours)
 	}
+	fmt.Fprintln(w, "\ntenant in the stream for\tgood\tbad\tsuspicious or dangerous\tdangerous\t")
+	for _, a := range r.Ages {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%v\t%v\t\n", a.Age, a.Good, a.Bad, a.Suspicious, a.Dangerous)
+	}
 	fmt.Fprintln(w, "\nlevel\tgood\tbad\tshare of good\t")
 	for l := reputation.Dangerous; l >= reputation.Safe; l-- {
 		n := r.Levels[l.String()]
 		fmt.Fprintf(w, "%s\t%d\t%d\t%.5f\t\n", l, n["good"], n["bad"], float64(n["good"])/float64(r.Good))
 	}
+	fmt.Fprintln(w, "\ngood links by class\tdangerous\tsuspicious\tof\t")
+	for _, c := range houses {
+		p := r.Classes[c]
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t\n", c, p.Levels["dangerous"]["good"], p.Levels["suspicious"]["good"], p.Good)
+	}
 	fmt.Fprintf(w, "\nlog loss\tBrier\tECE\thouses flagged\t\n%v\t%v\t%v\t%d\t\n", r.LogLoss, r.Brier, r.ECE, r.HousesFlagged)
-	return w.Flush()
+	if err := w.Flush(); err != nil || r.Worst == nil {
+		return err
+	}
+	writeMistakes(out, "good links with the highest scores", r.Worst.Good)
+	writeMistakes(out, "bad links with the lowest scores", r.Worst.Bad)
+	return nil
+}
+
+// writeMistakes prints links for a person to look at.
+func writeMistakes(out io.Writer, title string, ms []mistake) {
+	fmt.Fprintf(out, "\n%s:\n", title)
+	for _, m := range ms {
+		fmt.Fprintf(out, "%8d  %.4f  %s, %s, %s  %s\n", m.Line, m.Score, m.Level, m.Class, m.Stratum, printable(m.URL))
+		for _, reason := range m.Reasons {
+			fmt.Fprintf(out, "          %s\n", printable(reason))
+		}
+	}
 }
