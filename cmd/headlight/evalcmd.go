@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -44,7 +46,7 @@ by the truth is reported once: by the rater, as the threat and as long after it
 was first seen as in the last true report. Reviews and benign reports stay.`,
 		examples: []string{
 			"headlight eval -from 2022-01-01 -truth dns.truth.tsv.gz dns.jsonl.gz",
-			"headlight eval -truth truth.tsv -worst 100 -delay 1h events.jsonl",
+			"headlight eval -truth truth.tsv -worst 100 -delay 1h -plot late.svg events.jsonl",
 			"headlight eval -scores scores.tsv events.jsonl",
 		},
 		prepare: func(f *flags) action {
@@ -56,6 +58,7 @@ was first seen as in the last true report. Reviews and benign reports stay.`,
 			})
 			f.StringVar(&o.truth, "truth", "", "`file` of lines \"line truth\", truth being good or bad; tab-separated, plain or packed")
 			f.StringVar(&o.scores, "scores", "", "write line, score, level, threat and class of each judgement to this `file`")
+			f.StringVar(&o.plot, "plot", "", "draw ROC, calibration and detection by age of the tenant into this SVG `file`; needs -truth")
 			f.Func("delay", "learn reports and reviews this `time` later, such as 10m or 24h", o.setDelay)
 			f.Func("flip", "turn about what is said of this `share` of the URLs, up to 0.5; needs -truth", o.setFlip)
 			f.IntVar(&o.worst, "worst", 0, "list the `n` good links with the highest scores, and the bad ones with the lowest, with their reasons, for review by hand; needs -truth")
@@ -67,13 +70,14 @@ was first seen as in the last true report. Reviews and benign reports stay.`,
 }
 
 type evalOptions struct {
-	from          time.Time
-	delay         time.Duration
-	flip          float64
-	worst         int
-	netmap        []string
-	truth, scores string
-	table, json   bool
+	from         time.Time
+	delay        time.Duration
+	flip         float64
+	worst        int
+	netmap       []string
+	truth        string
+	scores, plot string
+	table, json  bool
 }
 
 // setFrom reads a day or a moment; a day begins in UTC.
@@ -111,8 +115,8 @@ func (o *evalOptions) check(names []string) error {
 		return usagef("at least one stream is needed")
 	case len(names) > 1 && (o.truth != "" || o.scores != ""):
 		return usagef("-truth and -scores go with one stream, since they name its lines")
-	case o.truth == "" && (o.flip > 0 || o.worst != 0):
-		return usagef("-flip and -worst need -truth, which tells good links from bad")
+	case o.truth == "" && (o.flip > 0 || o.worst != 0 || o.plot != ""):
+		return usagef("-flip, -worst and -plot need -truth, which tells good links from bad")
 	case o.worst < 0 || o.worst > maxWorst:
 		return usagef("-worst: want 0 to %d", maxWorst)
 	}
@@ -155,6 +159,12 @@ func (o *evalOptions) run(ctx context.Context, e *env, names []string) error {
 	}
 	r := ev.score()
 	r.Seconds = seconds
+	if o.plot != "" {
+		about := printable(filepath.Base(names[0]))
+		if err := createWith(o.plot, func(w io.Writer) error { return r.writeSVG(w, about) }); err != nil {
+			return fmt.Errorf("draw %s: %w", o.plot, err)
+		}
+	}
 	if o.table || e.out.terminal && !o.json {
 		return r.writeTable(e.out)
 	}

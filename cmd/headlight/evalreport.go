@@ -47,6 +47,8 @@ type evalReport struct {
 	Lists         map[string]listPart  `json:"lists"`
 	Additive      quality              `json:"additive"` // the filter that adds up points
 	Worst         *mistakes            `json:"worst,omitempty"`
+
+	curve, additiveCurve []scoring.Point // ROC, for the plot
 }
 
 // quality tells bad from good.
@@ -212,7 +214,9 @@ func (r *evalReport) fill(xs []labelled) {
 			r.HousesFlagged++
 		}
 	}
-	r.Additive = qualityOf(sampleSet(xs, bySum, every))
+	sums := sampleSet(xs, bySum, every)
+	r.Additive = qualityOf(sums)
+	r.curve, r.additiveCurve = all.Curve(), sums.Curve()
 	r.Lists = make(map[string]listPart)
 	for i, name := range listNames {
 		var bad, good int
