@@ -123,6 +123,7 @@ func (ev *evaluation) step(e *feed.Event, l link.Link) {
 	first, again := ev.seen[names[urlRung]]
 	ev.occur(e, names)
 	if e.Type == feed.Sighting {
+		ev.reports.learn(e, l, names, ev.nets)
 		ev.fold(seen)
 		if bad, known := ev.truth[uint64(e.Line)]; known && !bad && !again {
 			if lie, ok := ev.flips.lie(e, names[urlRung]); ok {
