@@ -157,7 +157,6 @@ func (t *Table) look(tg *target, s *sighting, d uint16) {
 	}
 	s.gate, s.marks = uint8(f.gate), v.markAt
 	s.tokens = slices.Clone(v.traits.Tokens())
-	slices.Sort(s.tokens) // sealed or not, the same
 	s.z = float32(t.model.score(f.gate, &s.x, s.tokens))
 	if y, ok := t.openDiary(s.lad[rungTenant], d); ok {
 		for i, h := range s.marks {
@@ -176,8 +175,9 @@ func (t *Table) traits(tg *target, to *evidence.Traits) bool {
 	if tg.sealed.URL != "" {
 		return t.key.Unseal(tg.link, &tg.sealed, to)
 	}
-	t.key.Traits(tg.link, to)
-	return true
+	// Sealed or not, it is the same, down to the order of tokens.
+	clear := target{}
+	return t.placeSealed(t.key.Seal(tg.link).Key, &clear) && t.key.Unseal(clear.link, &clear.sealed, to)
 }
 
 // mature counts the sightings that nobody contradicted in time, and teaches.
