@@ -184,7 +184,6 @@ const (
 	ofLabelWord
 	ofSubWord
 	ofPathWord
-	ofLabelGram3
 	ofLabelGram4
 	ofLabelGram5
 	ofSubGram
@@ -379,7 +378,6 @@ func (s *speller) ofLabel(p *parts) {
 		s.count(ofVowels, 10*vowels/n*5+min(n/5, 4))
 	}
 	s.words(ofLabelWord, p.label)
-	s.grams(ofLabelGram3, p.label, 3)
 	s.grams(ofLabelGram4, p.label, 4)
 	s.grams(ofLabelGram5, p.label, 5)
 }
