@@ -185,7 +185,6 @@ const (
 	ofSubWord
 	ofPathWord
 	ofLabelGram4
-	ofLabelGram5
 	ofSubGram
 	ofLastGram
 	ofSegmentGram
@@ -379,7 +378,6 @@ func (s *speller) ofLabel(p *parts) {
 	}
 	s.words(ofLabelWord, p.label)
 	s.grams(ofLabelGram4, p.label, 4)
-	s.grams(ofLabelGram5, p.label, 5)
 }
 
 // ofPath adds what path and query say, and the label where it is part of a path.
