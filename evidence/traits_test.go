@@ -1,6 +1,7 @@
 package evidence_test
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -78,8 +79,15 @@ func TestTraitsAreBounded(t *testing.T) {
 			t.Errorf("%.60s…: %v", url, err)
 		}
 	}
-	pi := "abacadaeafagahaiajakalamanaoapaqarasatauavawaxayazbcbdbebfbgbhbibjbkblbm"
-	full := traitsOf(k, parse(t, "http://"+pi[:40]+"."+pi[10:60]+".com"+words.String()+"/"+pi[3:70]))
+	r := rand.New(rand.NewPCG(1, 1))
+	letters := func(n int) string {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = 'a' + byte(r.IntN(26))
+		}
+		return string(b)
+	}
+	full := traitsOf(k, parse(t, "http://"+letters(50)+"."+letters(50)+".com/"+letters(50)+"/"+letters(50)+"/"+letters(50)+"/"+letters(50)+words.String()))
 	if n := len(full.Tokens()); n != evidence.MaxTokens {
 		t.Errorf("%d tokens of a link that has more, want %d", n, evidence.MaxTokens)
 	}

@@ -39,9 +39,9 @@ type evaluation struct {
 	events    uint64 // judged, learnt or both
 	malformed int    // lines passed over
 	judged    []judged
-	seen      map[uint64]int64        // URLs, hosts and tenants that occurred → when first, in Unix seconds
+	names     map[uint64]name         // rung → what the stream has said of it
 	at        map[netip.Addr]struct{} // addresses that occurred
-	reports   reports                 // what the lists and the sum know
+	around    around                  // what was reported around the links
 	perDay    map[tenantDay]int       // links scored
 	later     later
 	records   []evidence.Record // scratch
@@ -57,7 +57,7 @@ type judged struct {
 	line    uint64
 	tenant  uint64
 	score   float64
-	sum     float64 // of reports around it: see reports
+	sum     float64 // of points for reports around it: see around
 	level   reputation.Level
 	threat  evidence.Assertion
 	class   string
@@ -76,10 +76,10 @@ func newEvaluation(policy *reputation.Policy, from time.Time, nets *netmap.Map) 
 	key := new(evidence.Key) // a fixed key: two runs give one result
 	return &evaluation{
 		key: key, table: reputation.NewTable(key), policy: policy, from: from, nets: nets,
-		seen:    make(map[uint64]int64),
-		at:      make(map[netip.Addr]struct{}),
-		reports: newReports(),
-		perDay:  make(map[tenantDay]int),
+		names:  make(map[uint64]name),
+		at:     make(map[netip.Addr]struct{}),
+		around: newAround(),
+		perDay: make(map[tenantDay]int),
 	}
 }
 
@@ -101,6 +101,13 @@ func (ev *evaluation) ladder(l link.Link) rungs {
 	}
 }
 
+// name is what the stream has said of a URL, host, tenant or domain.
+type name struct {
+	first    int64  // when it first occurred, in Unix seconds
+	reports  uint32 // of threats that were learnt
+	occurred bool   // false also of one that was reported of a link that is yet to occur
+}
+
 // step judges the event's link if it is asked, then learns the event or puts
 // it by until its time has come. What is scored and in which stratum depends
 // on the stream alone: flags that change what is learnt leave it as it is, so
@@ -109,6 +116,10 @@ func (ev *evaluation) step(e *feed.Event, l link.Link) {
 	ev.events++
 	ev.learnUntil(e.Time)
 	names := ev.ladder(l)
+	var known [len(names)]name // before this event
+	for i, h := range names {
+		known[i] = ev.names[h]
+	}
 	var seen []evidence.Record
 	if e.Type == feed.Sighting {
 		// Where the host is can be known before anything is said of the link.
@@ -118,21 +129,20 @@ func (ev *evaluation) step(e *feed.Event, l link.Link) {
 		ev.fold(ev.records[:last])
 	}
 	if e.Ask && !e.Time.Before(ev.from) {
-		ev.judge(e, l, names)
+		ev.judge(e, l, names, &known)
 	}
-	first, again := ev.seen[names[urlRung]]
-	ev.occur(e, names)
+	ev.occur(e, names, &known)
 	if e.Type == feed.Sighting {
-		ev.reports.learn(e, l, names, ev.nets)
+		ev.around.learn(e, ev.around.addrs(e, l, names[hostRung]), names[hostRung], ev.nets)
 		ev.fold(seen)
-		if bad, known := ev.truth[uint64(e.Line)]; known && !bad && !again {
+		if bad, ok := ev.truth[uint64(e.Line)]; ok && !bad && !known[urlRung].occurred {
 			if lie, ok := ev.flips.lie(e, names[urlRung]); ok {
 				ev.later.add(lie, ev.delay, l)
 			}
 		}
 		return
 	}
-	if ev.flips.withhold(e, names[urlRung], first) {
+	if ev.flips.withhold(e, names[urlRung], known[urlRung]) {
 		return
 	}
 	if ev.delay > 0 {
@@ -153,21 +163,22 @@ func (ev *evaluation) learnUntil(now time.Time) {
 	}
 }
 
-func (ev *evaluation) judge(e *feed.Event, l link.Link, names rungs) {
+func (ev *evaluation) judge(e *feed.Event, l link.Link, names rungs, known *[len(listNames)]name) {
 	v := ev.table.Judge(l, ev.policy, e.Time)
 	j := judged{
 		line: uint64(e.Line), tenant: names[tenantRung], score: v.Score, level: v.Level, threat: v.Threat,
-		class: class(l), stratum: ev.stratum(e, names), month: e.Time.UTC().Format("2006-01"), age: -1,
+		class: class(l), stratum: ev.stratum(e, known), month: e.Time.UTC().Format("2006-01"), age: -1,
 		house: slices.ContainsFunc(v.Reasons(), func(r reputation.Reason) bool { return r.Basis == reputation.WellKnown }),
 	}
-	if first, ok := ev.seen[names[tenantRung]]; ok {
-		j.age = max(0, e.Time.Sub(time.Unix(first, 0)))
+	if t := known[tenantRung]; t.occurred {
+		j.age = max(0, e.Time.Sub(time.Unix(t.first, 0)))
 	}
-	for i, h := range names {
-		j.lists[i] = ev.reports.names[h] > 0
+	for i, n := range known {
+		j.lists[i] = n.reports > 0
 	}
-	j.sum = ev.reports.sum(names, ev.reports.addrs(e, l, names), ev.nets)
-	if _, again := ev.seen[names[urlRung]]; !again {
+	j.sum = points(known[hostRung].reports) + points(known[tenantRung].reports) +
+		ev.around.sum(ev.around.addrs(e, l, names[hostRung]), ev.nets)
+	if !known[urlRung].occurred {
 		day := tenantDay{names[tenantRung], e.Time.Unix() / 86400}
 		if ev.perDay[day] < perTenantDay {
 			ev.perDay[day]++
@@ -175,7 +186,7 @@ func (ev *evaluation) judge(e *feed.Event, l link.Link, names rungs) {
 		}
 	}
 	ev.judged = append(ev.judged, j)
-	if bad, known := ev.truth[j.line]; known && j.scored {
+	if bad, ok := ev.truth[j.line]; ok && j.scored {
 		ev.worst.offer(e, &j, bad, &v, ev.table.RaterNames)
 	}
 }
@@ -200,9 +211,9 @@ var houses = []string{"own domain", "platform", "CDN", "raw address"}
 // strata tell how much of a link occurred in the stream before it was asked about.
 var strata = []string{"host known", "tenant known", "tenant new, address known", "all new"}
 
-func (ev *evaluation) stratum(e *feed.Event, names rungs) string {
+func (ev *evaluation) stratum(e *feed.Event, known *[len(listNames)]name) string {
 	for i, rung := range []int{hostRung, tenantRung} {
-		if _, ok := ev.seen[names[rung]]; ok {
+		if known[rung].occurred {
 			return strata[i]
 		}
 	}
@@ -215,10 +226,11 @@ func (ev *evaluation) stratum(e *feed.Event, names rungs) string {
 }
 
 // occur notes that the link of the event was mentioned in the stream.
-func (ev *evaluation) occur(e *feed.Event, names rungs) {
-	for _, h := range names[:tenantRung+1] {
-		if _, ok := ev.seen[h]; !ok {
-			ev.seen[h] = e.Time.Unix()
+func (ev *evaluation) occur(e *feed.Event, names rungs, known *[len(listNames)]name) {
+	for i, n := range known {
+		if !n.occurred {
+			n.first, n.occurred = e.Time.Unix(), true
+			ev.names[names[i]] = n
 		}
 	}
 	for _, a := range e.Addrs {
@@ -228,7 +240,14 @@ func (ev *evaluation) occur(e *feed.Event, names rungs) {
 
 // learn folds what the event says into the table and into the exact lists.
 func (ev *evaluation) learn(e *feed.Event, l link.Link, names rungs) {
-	ev.reports.learn(e, l, names, ev.nets)
+	ev.around.learn(e, ev.around.addrs(e, l, names[hostRung]), names[hostRung], ev.nets)
+	if reportsThreat(e) {
+		for _, h := range names {
+			n := ev.names[h]
+			n.reports++
+			ev.names[h] = n
+		}
+	}
 	ev.records = e.Records(ev.records[:0], l, ev.key, ev.nets)
 	ev.fold(ev.records)
 }

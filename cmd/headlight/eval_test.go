@@ -179,7 +179,7 @@ func TestAFalseReportCopiesATrueOne(t *testing.T) {
 		t.Error("there was nothing to copy")
 	}
 	word := reported("http://bad.example/", time.Hour)
-	if f.withhold(&word, other, evalStart.Unix()) {
+	if f.withhold(&word, other, name{first: evalStart.Unix(), occurred: true}) {
 		t.Error("the report of a URL that is not chosen was withheld")
 	}
 	if _, ok := f.lie(&sighting, other); ok {
@@ -193,7 +193,7 @@ func TestAFalseReportCopiesATrueOne(t *testing.T) {
 	review.Type = feed.Review
 	benign := word
 	benign.Assertion = evidence.Benign
-	if f.withhold(&review, chosen, 0) || f.withhold(&benign, chosen, 0) || !f.withhold(&word, chosen, 0) {
+	if f.withhold(&review, chosen, name{}) || f.withhold(&benign, chosen, name{}) || !f.withhold(&word, chosen, name{}) {
 		t.Error("a report of a threat is withheld, and nothing else")
 	}
 }

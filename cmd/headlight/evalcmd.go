@@ -19,10 +19,13 @@ import (
 
 func evalCommand() *command {
 	return &command{
-		name:     "eval",
-		group:    groupOperate,
-		synopsis: []string{"eval [-from TIME] [-netmap FILE,…] [-truth FILE] [-scores FILE] STREAM…"},
-		short:    "judge event streams, event by event, before learning from each",
+		name:  "eval",
+		group: groupOperate,
+		synopsis: []string{
+			"eval [-from TIME] [-netmap FILE,…] [-truth FILE] [-scores FILE] STREAM…",
+			"eval -truth FILE [-plot FILE] [-delay TIME] [-flip SHARE] [-worst N] STREAM…",
+		},
+		short: "judge event streams, event by event, before learning from each",
 		about: `Reads event streams (see "headlight formats") in the order of time. An event that
 asks has its link judged by what was learnt from the events before it, and from
 no other; then the event is learnt. Nothing is written but what the flags name:

@@ -36,17 +36,14 @@ type evalReport struct {
 	CleanSuspicious number `json:"clean_suspicious"`
 	// HousesFlagged counts well-known names and platform roots that were
 	// called suspicious or dangerous.
-	HousesFlagged int                  `json:"houses_flagged"`
-	LogLoss       number               `json:"log_loss"`
-	Brier         number               `json:"brier"`
-	ECE           number               `json:"ece"`
-	Calibration   []scoring.Bin        `json:"calibration"`
-	Strata        map[string]quality   `json:"strata"`
-	Classes       map[string]classPart `json:"classes"`
-	Ages          []agePart            `json:"ages"`
-	Lists         map[string]listPart  `json:"lists"`
-	Additive      quality              `json:"additive"` // the filter that adds up points
-	Worst         *mistakes            `json:"worst,omitempty"`
+	HousesFlagged int `json:"houses_flagged"`
+	calibration
+	Strata   map[string]quality   `json:"strata"`
+	Classes  map[string]classPart `json:"classes"`
+	Ages     []agePart            `json:"ages"`
+	Lists    map[string]listPart  `json:"lists"`
+	Additive quality              `json:"additive"` // the filter that adds up points
+	Worst    *mistakes            `json:"worst,omitempty"`
 
 	curve, additiveCurve []scoring.Point // ROC, for the plot
 }
@@ -61,6 +58,29 @@ type quality struct {
 		At01  number `json:"0.1%"`
 		At001 number `json:"0.01%"`
 	} `json:"tpr_at_fpr"`
+	// Thresholds are the scores from which links are flagged there; null if
+	// no score is high enough.
+	Thresholds struct {
+		At1   number `json:"1%"`
+		At01  number `json:"0.1%"`
+		At001 number `json:"0.01%"`
+	} `json:"thresholds"`
+}
+
+// calibration tells whether links that are scored p are bad p of the time.
+type calibration struct {
+	LogLoss     number        `json:"log_loss"`
+	Brier       number        `json:"brier"`
+	ECE         number        `json:"ece"`
+	Calibration []scoring.Bin `json:"calibration"`
+}
+
+func calibrationOf(s *scoring.Set) calibration {
+	bins, ece := s.Calibration(15)
+	if bins == nil {
+		bins, ece = []scoring.Bin{}, math.NaN() // of no links nothing is known
+	}
+	return calibration{number(s.LogLoss()), number(s.Brier()), number(ece), bins}
 }
 
 // intervals are pairs of the low and the high end.
@@ -142,6 +162,7 @@ func agesOf(xs []labelled) (parts []agePart) {
 
 type classPart struct {
 	quality
+	calibration
 	Levels          levels `json:"levels"`
 	CleanDangerous  number `json:"clean_dangerous"`
 	CleanSuspicious number `json:"clean_suspicious"`
@@ -173,12 +194,16 @@ func (n number) String() string {
 
 func qualityOf(s *scoring.Set) quality {
 	q := quality{Good: s.Good(), Bad: s.Bad(), AUC: number(s.AUC())}
-	q.TPR.At1, q.TPR.At01, q.TPR.At001 = number(math.NaN()), number(math.NaN()), number(math.NaN())
-	if s.Good() > 0 && s.Bad() > 0 {
-		q.TPR.At1 = number(s.At(.01).TPR)
-		q.TPR.At01 = number(s.At(.001).TPR)
-		q.TPR.At001 = number(s.At(.0001).TPR)
+	at := func(fpr float64) (tpr, threshold number) {
+		if s.Good() == 0 || s.Bad() == 0 {
+			return number(math.NaN()), number(math.NaN())
+		}
+		p := s.At(fpr)
+		return number(p.TPR), number(p.Threshold)
 	}
+	q.TPR.At1, q.Thresholds.At1 = at(.01)
+	q.TPR.At01, q.Thresholds.At01 = at(.001)
+	q.TPR.At001, q.Thresholds.At001 = at(.0001)
 	return q
 }
 
@@ -188,10 +213,7 @@ func (r *evalReport) fill(xs []labelled) {
 	r.quality = qualityOf(all)
 	r.Intervals = intervalsOf(all)
 	r.PerTenant = qualityOf(all.PerGroup())
-	r.LogLoss, r.Brier = number(all.LogLoss()), number(all.Brier())
-	var ece float64
-	r.Calibration, ece = all.Calibration(15)
-	r.ECE = number(ece)
+	r.calibration = calibrationOf(all)
 	r.Strata = make(map[string]quality)
 	for _, s := range strata {
 		r.Strata[s] = qualityOf(sampleSet(xs, byScore, func(x labelled) bool { return x.stratum == s }))
@@ -199,8 +221,10 @@ func (r *evalReport) fill(xs []labelled) {
 	r.Classes = make(map[string]classPart)
 	for _, c := range houses {
 		in := func(x labelled) bool { return x.class == c }
+		set := sampleSet(xs, byScore, in)
 		r.Classes[c] = classPart{
-			quality:         qualityOf(sampleSet(xs, byScore, in)),
+			quality:         qualityOf(set),
+			calibration:     calibrationOf(set),
 			Levels:          levelsOf(xs, in),
 			CleanDangerous:  number(cleanShare(xs, in, reputation.Dangerous)),
 			CleanSuspicious: number(cleanShare(xs, in, reputation.Suspicious)),
@@ -289,10 +313,10 @@ func (r *evalReport) writeTable(out io.Writer) error {
 		n := r.Levels[l.String()]
 		fmt.Fprintf(w, "%s\t%d\t%d\t%.5f\t\n", l, n["good"], n["bad"], float64(n["good"])/float64(r.Good))
 	}
-	fmt.Fprintln(w, "\ngood links by class\tdangerous\tsuspicious\tof\t")
+	fmt.Fprintln(w, "\ngood links by class\tdangerous\tsuspicious\tof\tECE of the class\t")
 	for _, c := range houses {
 		p := r.Classes[c]
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t\n", c, p.Levels["dangerous"]["good"], p.Levels["suspicious"]["good"], p.Good)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%v\t\n", c, p.Levels["dangerous"]["good"], p.Levels["suspicious"]["good"], p.Good, p.ECE)
 	}
 	fmt.Fprintf(w, "\nlog loss\tBrier\tECE\thouses flagged\t\n%v\t%v\t%v\t%d\t\n", r.LogLoss, r.Brier, r.ECE, r.HousesFlagged)
 	if err := w.Flush(); err != nil || r.Worst == nil {

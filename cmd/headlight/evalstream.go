@@ -188,18 +188,18 @@ func (f *flips) chosen(url uint64) bool {
 	return float64(url>>11) < f.Share*(1<<53)
 }
 
-// withhold says that the event is a report which is not to be learnt. first is
-// when its URL occurred first, in Unix seconds; 0 if it never did.
-func (f *flips) withhold(e *feed.Event, url uint64, first int64) bool {
-	if f == nil || e.Type != feed.Report || !e.Assertion.Threat() {
+// withhold says that the event is a report which is not to be learnt. known is
+// what the stream has said of its URL before.
+func (f *flips) withhold(e *feed.Event, url uint64, known name) bool {
+	if f == nil || !reportsThreat(e) {
 		return false
 	}
 	if f.chosen(url) {
 		f.Withheld++
 		return true
 	}
-	if first != 0 {
-		f.model, f.after = *e, max(0, e.Time.Sub(time.Unix(first, 0)))
+	if known.occurred {
+		f.model, f.after = *e, max(0, e.Time.Sub(time.Unix(known.first, 0)))
 	}
 	return false
 }
