@@ -96,6 +96,8 @@ type Stats struct {
 	Applied          uint64 // sequence of the last entry folded
 	Subjects         int    // in the table
 	SightingsDropped uint64 // since the start, because the learning loop was behind
+	ReviewsOpen      int    // cases that wait for a reviewer
+	ReviewsDropped   uint64 // cases that fell out unreviewed since the start, for want of room
 	Log              evidence.Stats
 }
 
@@ -103,6 +105,7 @@ type Stats struct {
 func (s *Service) Stats(ctx context.Context) (Stats, error) {
 	log, err := s.log.Stats(ctx)
 	st := Stats{Applied: s.table.Applied(), Subjects: s.table.Len(), Log: log}
+	st.ReviewsOpen, st.ReviewsDropped = s.table.OpenReviews()
 	if s.sightings != nil {
 		st.SightingsDropped = s.sightings.dropped.Load()
 	}

@@ -11,11 +11,13 @@ import (
 // replay may overlap. An entry without a sequence (0) is always applied.
 //
 // What one event does is the same in any order of the events of a fortnight
-// for judgements of threat, for lists of popular names and for users' words.
-// Retracted and an operator's Benign take back what stands before them in the
-// log, which sightings count depends on which came first, what is forgotten
-// (see forget) on when it was last spoken of; and taking back units of older
-// days leaves a rest of at most a 32nd.
+// for judgements of threat and for lists of popular names. Retracted and an
+// operator's Benign take back what stands before them in the log, users are
+// confirmed by what stands behind (see trust), which sightings count and what
+// they teach depends on which came first, what is forgotten (see forget) on when
+// it was last spoken of, and markers on the day that a tenant was last spoken of
+// (see diary); and taking back units of older days leaves a rest of at most a
+// 32nd.
 func (t *Table) Apply(e evidence.Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -59,19 +61,23 @@ func (t *Table) learn(r *evidence.Record, at int64) {
 		}
 	case r.Assertion == evidence.Appealed:
 		t.appeal(tg.child, d)
+		t.noteAppeal(tg.child, r.Subject, at)
 	case role == "user":
-		t.hear(tg.child, r, d)
+		t.hear(&tg, r, d, at)
 	case role != "feed" && role != "operator" && role != "starter":
 		// What Headlight itself concluded is no evidence: it would confirm itself.
 	case r.Assertion == evidence.Popular:
 		t.popular(tg.lad[rungTenant], r.Count, d)
 	case role == "operator":
 		t.review(&tg, r, d, at)
+		t.settle(tg.child, r, true)
 	case r.Assertion.Threat():
+		t.settle(tg.child, r, false)
 		t.condemn(&tg, class(r.Assertion), d, at, t.raters.bit(evidence.Group(r.Rater)))
 	case r.Assertion == evidence.Retracted:
 		t.retract(&tg, t.raters.lookup(evidence.Group(r.Rater)))
 	case r.Assertion == evidence.Benign:
+		t.settle(tg.child, r, false)
 		t.retract(&tg, t.raters.lookup(evidence.Group(r.Rater)))
 		t.praise(&tg, d, wholeUnit)
 	}
@@ -346,24 +352,6 @@ func (t *Table) appeal(child uint64, d uint16) {
 	t.put(child, at, &e)
 }
 
-// hear notes the word of a user's group. It has no weight in any sum: who has
-// not yet been confirmed by others can be anybody, a thousand times over.
-func (t *Table) hear(child uint64, r *evidence.Record, d uint16) {
-	bit := heardBit(evidence.Group(r.Rater))
-	e, at := t.open(child)
-	switch {
-	case r.Assertion.Threat():
-		e.child = true
-		e.advance(d)
-		e.marks |= bit
-	case r.Assertion == evidence.Retracted && at.ok:
-		e.marks &^= bit
-	default:
-		return
-	}
-	t.put(child, at, &e)
-}
-
 // popular notes the rank of a name in a list, 1 to 10^6. The best of several
 // lists counts.
 func (t *Table) popular(tenant uint64, rank uint32, d uint16) {
@@ -447,6 +435,7 @@ func (t *Table) forget(after, upTo uint16) {
 		}
 	}
 	t.forgetAnchors(int64(upTo) * 86400)
+	t.trust.forget(upTo)
 }
 
 func forgettable(w *[5]uint64, today uint16) bool {

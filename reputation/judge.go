@@ -446,13 +446,17 @@ func (c *inquiry) partly(groups int) bool {
 // heard adds the reports of users.
 func (c *inquiry) heard(v *Verdict) bool {
 	e := &c.rung[rungURL]
-	n := bits.OnesCount8(e.marks)
+	n := bits.OnesCount8(e.marks & heardMarks)
 	if n == 0 || int(c.day)-int(e.day) > heardDays {
 		return false
 	}
-	v.add(Reason{Subject: c.subject[rungURL], Basis: Heard, Bad: float64(n),
-		Weight: max(oddsOf(c.p.Thresholds[c.kind].Suspicious)-c.score, 0)})
-	return c.p.Heard > 0 && n >= c.p.Heard && !c.wellKnown && !c.popular
+	enough := c.p.Heard > 0 && n >= c.p.Heard && e.marks&voiceMark != 0 && !c.wellKnown && !c.popular
+	r := Reason{Subject: c.subject[rungURL], Basis: Heard, Bad: float64(n)}
+	if enough {
+		r.Weight = max(oddsOf(c.p.Thresholds[c.kind].Suspicious)-c.score, 0)
+	}
+	v.add(r)
+	return enough
 }
 
 // safe reports whether the link's name is known to be good and nothing of its

@@ -59,8 +59,9 @@ type Policy struct {
 	// SafeGood is how many good units, decayed over 180 days, make a tenant
 	// without bad ones Safe. Popularity counts up to 20.
 	SafeGood float64
-	// Heard is how many distinct groups of users must report a URL before it is
-	// Suspicious; it never is more by that. 0 turns it off. They are at most 8.
+	// Heard is how many distinct groups of users must report a URL, and have
+	// half a voice together, before it is Suspicious by that; it never is more.
+	// 0 turns it off. They are at most 7.
 	Heard int
 
 	// Allow and Deny are names of hosts or domains, in lower case, for which the

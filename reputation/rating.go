@@ -230,7 +230,7 @@ func (r *Rating) word(c *inquiry, child uint64) {
 	r.Raters |= e.raters
 	r.Appealed = e.appealed
 	if int(c.day)-int(e.day) <= heardDays {
-		r.Heard = bits.OnesCount8(e.marks)
+		r.Heard = bits.OnesCount8(e.marks & heardMarks)
 	}
 	if a, ok := c.t.anchors.live(child, c.now); ok && e.anchored {
 		r.Anchor = &a

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"maps"
 	"math"
@@ -631,8 +630,6 @@ func randomRecords(r *rand.Rand, key *evidence.Key, n, days int, judgementsOnly 
 			rec.Assertion = evidence.Benign
 		case k < 12 && !judgementsOnly && rec.Subject.Kind == evidence.URL:
 			rec.Rater, rec.Assertion = "service/sighting", evidence.Seen
-		case k < 4 && judgementsOnly:
-			rec.Rater = fmt.Sprintf("user/u%d", r.IntN(20))
 		}
 		records[i] = rec
 	}
@@ -880,6 +877,7 @@ func FuzzSnapshot(f *testing.F) {
 	key := &evidence.Key{3}
 	table := reputation.NewTable(key)
 	applyAll(table, key, randomRecords(rand.New(rand.NewPCG(1, 1)), key, 30, 5, false))
+	applyAll(table, key, usersRecords(rand.New(rand.NewPCG(1, 1)), 60, 5))
 	var b bytes.Buffer
 	if _, err := table.WriteTo(&b); err != nil {
 		f.Fatal(err)

@@ -20,7 +20,7 @@ import (
 // A snapshot is a head and a chunk a shard:
 //
 //	"headlght" | version u32
-//	chunk 0: key check u64 | applied u64 | clock 3×u64 | groups | anchors | sightings | model
+//	chunk 0: key check u64 | applied u64 | clock 3×u64 | groups | anchors | sightings | model | trust
 //	chunk 1…1024: entries of 6×u64, by ascending key
 //	chunk 1025: the lexicon, 4×u32 for each token that was ever weighed
 //
@@ -134,7 +134,7 @@ func (t *Table) appendHead(b []byte, order func(uint32) uint32) []byte {
 	}
 	b = t.anchors.append(b)
 	b = t.queue.append(b)
-	return t.model.append(b)
+	return t.trust.append(t.model.append(b))
 }
 
 func (q *sightings) append(b []byte) []byte {
@@ -447,7 +447,7 @@ func (t *Table) readHead(b []byte) error {
 	t.applied.Store(c.u64())
 	t.clock = clock{int64(c.u64()), int(c.u64()), int64(c.u64())}
 	groups := c.list(12)
-	if groups > ownBits+(32-ownBits)*maxShared {
+	if groups > ownBits+(listBits-ownBits)*maxShared {
 		c.bad, groups = true, 0
 	}
 	for range groups {
@@ -478,6 +478,7 @@ func (t *Table) readHead(b []byte) error {
 	}
 	t.queue.read(c)
 	t.model.read(c)
+	t.trust.read(c)
 	if c.bad || len(c.b) != 0 || !t.clock.valid() {
 		return fmt.Errorf("%w: its head makes no sense", ErrSnapshotCorrupt)
 	}
@@ -575,7 +576,7 @@ func (m *model) readLexicon(b []byte) error {
 // mayAssign reports whether a snapshot may give a group this slot: the own ones
 // in their order, then shared ones, no group two.
 func (r *raters) mayAssign(slot uint64, group string) bool {
-	if _, ok := r.slots[group]; ok || slot >= 32 {
+	if _, ok := r.slots[group]; ok || slot >= listBits {
 		return false
 	}
 	if len(r.slots) < ownBits {

@@ -34,6 +34,7 @@ type Table struct {
 	clock   clock
 	queue   sightings
 	model   model
+	trust   trust
 	scratch [2 + maxAddrs*nNets]uint64 // see above
 	touched uint64                     // of no meaning: it keeps touch from being optimised away
 }

@@ -112,7 +112,7 @@ const (
 	Counts          // the share of bad among what was judged under the subject
 	Listed          // a trusted feed lists the subject
 	Anchored        // an operator's word
-	Heard           // reports by raters who have yet to earn weight
+	Heard           // reports by users; it weighs nothing if they have yet to earn a voice
 	WellKnown       // a well-known name
 	Ruled           // a name that the configuration allows or denies
 	TestPoint       // a name under headlight.example, for trying an installation

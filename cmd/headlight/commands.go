@@ -15,6 +15,7 @@ func commands() []*command {
 		checkCommand(),
 		explainCommand(),
 		reportCommand(),
+		reviewsCommand(),
 		importCommand(),
 		formatsCommand(),
 		serveCommand(),

@@ -71,8 +71,8 @@ func (p *PolicyConfig) validate() (key string, err error) {
 	switch {
 	case p.ListDays < 1 || p.ListDays > 3650:
 		return "list_days", fmt.Errorf("%d is not between 1 and 3650", p.ListDays)
-	case p.Heard < 0 || p.Heard > 8:
-		return "heard", fmt.Errorf("%d is not between 0 and 8", p.Heard)
+	case p.Heard < 0 || p.Heard > 7:
+		return "heard", fmt.Errorf("%d is not between 0 and 7", p.Heard)
 	case p.VetoRank > 1_000_000:
 		return "veto_rank", fmt.Errorf("%d is not between 0 and 1000000", p.VetoRank)
 	}

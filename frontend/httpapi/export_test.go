@@ -34,6 +34,9 @@ var (
 	AppendID     = appendID
 )
 
+// IDOf spells the id of a review.
+func IDOf(h uint64) string { return string(appendHash(nil, h)) }
+
 const (
 	MaxLinks   = maxLinks
 	MaxReports = maxReports
@@ -53,6 +56,12 @@ func (l *limiter) Take(client string, now time.Time) (time.Duration, bool) {
 func (l *limiter) Len() int { return len(l.younger) + len(l.older) }
 
 var ClientOf = clientOf
+
+// Settles says whether a body settles a case.
+func Settles(body []byte) bool {
+	_, err := decodeSettle(body)
+	return err == nil && len(body) <= maxSettleBytes
+}
 
 // Routes are method and pattern of each call.
 func (s *Server) Routes() (all [][2]string) {

@@ -1,13 +1,17 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"headlight.example/evidence"
 	"headlight.example/frontend/httpapi"
 )
 
@@ -119,5 +123,50 @@ func FuzzSubjectPath(f *testing.F) {
 		if err := c.answer("GET", pattern, w); err != nil || w.Code >= 500 {
 			t.Errorf("%v\nfor %q\nin %d %s", err, path, w.Code, w.Body)
 		}
+	})
+}
+
+// FuzzReviews: any place in the list, any id and any word get an answer as
+// described; only a case that waits is settled, and then it waits no more.
+func FuzzReviews(f *testing.F) {
+	for _, s := range []string{"2.1795792221.0.3ase9pb6jm22c", "0.0.1795792221.0000000000002", "", "x", "1.2.3", "-1.+2.03.0000000000002",
+		"9223372036854775807.9223372036854775807.-9223372036854775808.zzzzzzzzzzzzy"} {
+		f.Add(s, "0000000000002", []byte(`{"assertion":"benign"}`))
+	}
+	f.Add("", "1", []byte(`{"assertion":"dismiss"}`))
+	f.Add("", "00000000/0002", []byte(`{"assertion":"dismiss","assertion":"dismiss"}`))
+	svc := newService(f)
+	api := apiOf(svc, httpapi.Config{})
+	f.Fuzz(func(t *testing.T, after, id string, body []byte) {
+		send := func(method, path, pattern string) *httptest.ResponseRecorder {
+			r := httptest.NewRequest(method, "/v1/reviews?after="+url.QueryEscape(after), bytes.NewReader(body))
+			r.URL.Path = path
+			r.Header.Set("Authorization", "Bearer "+operatorSecret)
+			r.Header.Set("Content-Type", "application/json")
+			w := serve(api, r)
+			c := &checker{seen: make(map[string]bool)}
+			if err := c.answer(method, pattern, w); err != nil || w.Code >= 500 {
+				t.Errorf("%v\nfor %q, %q and %q\nin %d %s", err, after, id, body, w.Code, w.Body)
+			}
+			return w
+		}
+		say(t, svc, "user/bob", "http://a.example/", evidence.Spam)
+		list, _, _ := svc.Reviews(nil, 10)
+		if id == "1" {
+			id = httpapi.IDOf(list[0].ID)
+		}
+		send("GET", "/v1/reviews", "/v1/reviews")
+		if id == "" {
+			return
+		}
+		done := send("POST", "/v1/reviews/"+id, "/v1/reviews/{id}").Code == 200
+		if done != (len(list) == 1 && httpapi.IDOf(list[0].ID) == id && httpapi.Settles(body)) {
+			t.Errorf("%q settles %q: %v", body, id, done)
+		}
+		if again := send("POST", "/v1/reviews/"+id, "/v1/reviews/{id}").Code; again == 200 {
+			t.Errorf("%q was settled twice", id)
+		}
+		say(t, svc, "operator/ann", "http://a.example/", evidence.Benign)
+		say(t, svc, "operator/ann", "http://a.example/", evidence.Retracted)
 	})
 }

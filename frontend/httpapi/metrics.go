@@ -131,12 +131,14 @@ var (
 	bytesDesc    = describe("headlight_log_bytes", "Bytes of the log on disk.")
 	newestDesc   = describe("headlight_log_newest_timestamp_seconds", "When the last record was said.")
 	droppedDesc  = describe("headlight_sightings_dropped_total", "Links seen in traffic that were not learnt, for want of room.")
+	reviewsDesc  = describe("headlight_reviews_open", "Reports and appeals that wait for a reviewer.")
+	lostDesc     = describe("headlight_reviews_dropped_total", "Reports and appeals that fell out unreviewed, for want of room.")
 	readyDesc    = describe("headlight_ready", "1 if the service can store evidence, 0 if its last attempt failed.")
 )
 
 // Describe implements prometheus.Collector.
 func (s *serviceMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{subjectsDesc, appliedDesc, recordsDesc, bytesDesc, newestDesc, droppedDesc, readyDesc} {
+	for _, d := range []*prometheus.Desc{subjectsDesc, appliedDesc, recordsDesc, bytesDesc, newestDesc, droppedDesc, reviewsDesc, lostDesc, readyDesc} {
 		ch <- d
 	}
 }
@@ -159,6 +161,8 @@ func (s *serviceMetrics) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	ch <- prometheus.MustNewConstMetric(droppedDesc, prometheus.CounterValue, float64(st.SightingsDropped))
+	gauge(reviewsDesc, float64(st.ReviewsOpen))
+	ch <- prometheus.MustNewConstMetric(lostDesc, prometheus.CounterValue, float64(st.ReviewsDropped))
 	ready := 1.0
 	if s.svc.Ready() != nil {
 		ready = 0

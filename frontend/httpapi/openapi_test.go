@@ -326,6 +326,16 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	send("/v1/reports", request{path: "/v1/reports", token: operatorSecret, body: `{"url":"http://shop.example/x","assertion":"malware","rater":"feed/letters","time":"2026-01-01T00:00:00+01:00"}`})
 	send("/v1/reports", request{path: "/v1/reports", token: operatorSecret, body: `{"url":"http://anchored.example/x","assertion":"malware"}`})
 	send("/v1/appeals", request{path: "/v1/appeals", token: userSecret, body: `{"subject":{"kind":"host","key":"shop.example"}}`})
+	send("/v1/reports", request{path: "/v1/reports", token: userSecret, body: `{"url":"http://queued.example/x","assertion":"spam"}`})
+	send("/v1/reviews", request{path: "/v1/reviews?limit=1", token: operatorSecret})
+	send("/v1/reviews", request{path: "/v1/reviews", token: operatorSecret})
+	send("/v1/reviews", request{path: "/v1/reviews?after=x", token: operatorSecret})
+	send("/v1/reviews", request{path: "/v1/reviews", token: userSecret})
+	list, _, _ := svc.Reviews(nil, 10)
+	for _, r := range list {
+		send("/v1/reviews/{id}", request{path: "/v1/reviews/" + httpapi.IDOf(r.ID), token: operatorSecret, body: `{"assertion":"benign"}`})
+	}
+	send("/v1/reviews/{id}", request{path: "/v1/reviews/0000000000002", token: operatorSecret, body: `{"assertion":"dismiss"}`})
 	for _, key := range []string{"url/" + url.PathEscape("http://bad.example/pay"), "url/anchored.example%2Fx", "host/bad.example", "tenant/bad.example",
 		"domain/bad.example", "addr/192.0.2.1", "as/64500", "suffix/example", "prefix/192.0.2.0%2F24", "planet/x", "url/%230000000000002"} {
 		send("/v1/subjects/{kind}/{key}", request{path: "/v1/subjects/" + key, token: operatorSecret})

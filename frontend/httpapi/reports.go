@@ -103,13 +103,17 @@ func (c *call) store(records []evidence.Record) (last uint64, err error) {
 	defer cancel()
 	last, err = c.s.svc.Append(ctx, records...)
 	if err != nil {
-		p := problem(notReady, "what was said could not be stored; it is not acknowledged, send it again later")
-		p.retryAfter = 10 * time.Second
-		p.cause = err
-		return 0, p
+		return 0, notStored(err)
 	}
 	c.s.metrics.records.Add(float64(len(records)))
 	return last, nil
+}
+
+func notStored(err error) *Problem {
+	p := problem(notReady, "what was said could not be stored; it is not acknowledged, send it again later")
+	p.retryAfter = 10 * time.Second
+	p.cause = err
+	return p
 }
 
 // storeTimeout leaves time to say so before the write timeout.

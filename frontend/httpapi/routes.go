@@ -28,6 +28,8 @@ func (s *Server) resources() map[string]*route {
 	add(http.MethodPost, "/v1/reports", reporting, (*call).report)
 	add(http.MethodPost, "/v1/appeals", appealing, (*call).appeal)
 	add(http.MethodGet, "/v1/subjects/{kind}/{key}", asking, (*call).subject)
+	add(http.MethodGet, "/v1/reviews", reviewing, (*call).reviews)
+	add(http.MethodPost, "/v1/reviews/{id}", reviewing, (*call).settle)
 	add(http.MethodGet, "/v1/changes", asking, (*call).changes)
 	add(http.MethodGet, "/openapi.json", open, (*call).openAPI)
 	add(http.MethodGet, "/metrics", open, (*call).metrics)
@@ -44,7 +46,7 @@ func (s *Server) find(r *http.Request) (*route, error) {
 	route := s.routes[r.URL.Path]
 	if route == nil || strings.Contains(route.pattern, "{") {
 		route = nil
-		for _, prefix := range []string{subjectsPath, problemsPath} {
+		for _, prefix := range []string{subjectsPath, reviewsPath, problemsPath} {
 			if rest, ok := strings.CutPrefix(r.URL.Path, prefix); ok && rest != "" {
 				route = s.routes[prefix]
 			}

@@ -29,7 +29,7 @@ func (c *call) subject() error {
 	if err != nil {
 		return err
 	}
-	limit, err := limitOf(c.r.URL)
+	limit, err := numberOf(c.r.URL, "limit", defaultSaid, maxSaid)
 	if err != nil {
 		return err
 	}
@@ -64,16 +64,15 @@ func subjectOf(u *url.URL) (evidence.Subject, link.Link, error) {
 	return s, l, nil
 }
 
-func limitOf(u *url.URL) (int, error) {
-	text := u.Query().Get("limit")
+// numberOf reads a number from 0 to most in the query.
+func numberOf(u *url.URL, name string, otherwise, most int) (int, error) {
+	text := u.Query().Get(name)
 	if text == "" {
-		return defaultSaid, nil
+		return otherwise, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 || n > maxSaid {
-		p := problem(badField, "limit: want a number from 0 to %d", maxSaid)
-		p.field = "limit"
-		return 0, p
+	if err != nil || n < 0 || n > most {
+		return 0, wrong(name, "%s: want a number from 0 to %d", name, most)
 	}
 	return n, nil
 }

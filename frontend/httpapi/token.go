@@ -83,6 +83,7 @@ const (
 	asking                  // anybody, unless the configuration asks for a token
 	appealing               // a token, unless the configuration lets anybody
 	reporting               // a token with a rater
+	reviewing               // an operator's token
 )
 
 // admit says whether the request may be made, and finds its token.
@@ -93,7 +94,7 @@ func (s *Server) admit(c *call, a access) (err error) {
 	if c.token, err = s.tokens.Load().find(c.r.Header); err != nil {
 		return err
 	}
-	if a == reporting || a == appealing {
+	if a == reporting || a == appealing || a == reviewing {
 		// A page of another site may send a form or a fetch to us from the
 		// browser of somebody who can reach us: it has nothing to say here.
 		if err := s.foreign.Check(c.r); err != nil {
@@ -105,7 +106,10 @@ func (s *Server) admit(c *call, a access) (err error) {
 		if (a == reporting || a == appealing) && c.token.Rater == "" {
 			return problem(forbidden, "the token is for asking only: it is bound to no rater")
 		}
-	case a == asking && s.cfg.RequireTokenForReads, a == appealing && !s.cfg.AnonymousAppeals, a == reporting:
+		if a == reviewing && !c.token.operator() {
+			return problem(forbidden, "who reports what is for operators to see and settle")
+		}
+	case a == asking && s.cfg.RequireTokenForReads, a == appealing && !s.cfg.AnonymousAppeals, a == reporting, a == reviewing:
 		return problem(unauthenticated, "the call needs a token")
 	}
 	return nil

@@ -136,8 +136,11 @@ func (c *call) mayKnow(rater string) string {
 // the key of a URL subject that does not tell the URL. It is the last part of
 // what evidence.Key.Seal makes.
 func appendID(b []byte, k *evidence.Key, l link.Link) []byte {
+	return appendHash(b, k.Hash(evidence.URL, l.URL()))
+}
+
+func appendHash(b []byte, h uint64) []byte {
 	const digits = "0123456789abcdefghjkmnpqrstvwxyz"
-	h := k.Hash(evidence.URL, l.URL())
 	for shift := 59; shift >= 0; shift -= 5 {
 		b = append(b, digits[h>>shift&31])
 	}

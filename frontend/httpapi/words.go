@@ -25,10 +25,14 @@ func Sentence(r *reputation.Reason, raters []string) string {
 		}
 		return enumerate(raters, "an operator") + " condemns " + this(r.Subject.Kind)
 	case reputation.Heard:
+		who := enumerate(raters, "somebody")
 		if n := math.Round(r.Bad); len(raters) == 0 && n > 1 {
-			return fmt.Sprintf("reported by %.0f people, whose word has no weight yet", n)
+			who = fmt.Sprintf("%.0f people", n)
 		}
-		return "reported by " + enumerate(raters, "somebody") + ", whose word has no weight yet"
+		if r.Weight > 0 {
+			return "reported by " + who + ", some of whom were right before"
+		}
+		return "reported by " + who + ", whose word has no weight yet"
 	case reputation.WellKnown:
 		return "a well-known name"
 	case reputation.Ruled:
