@@ -87,8 +87,8 @@ func ParseSealed(key string) (SealedURL, error) {
 	rest := key
 	if i := strings.Index(key, "/~"); i >= 0 {
 		rest, s.Traits = key[:i], key[i+2:]
-		var t Traits
-		if t.unpack(s.Traits) != nil {
+		var room packedTraits
+		if _, err := room.decode(s.Traits); err != nil {
 			return SealedURL{}, errNotSealed(key)
 		}
 	}

@@ -475,27 +475,43 @@ func appendTraits(b []byte, t *Traits) []byte {
 
 // unpack adds what appendTraits wrote.
 func (t *Traits) unpack(text string) error {
-	var room [sealedMarkers*8 + 3*MaxTokens]byte
-	if len(text) > traitsText.EncodedLen(len(room)) {
-		return errTraits
-	}
-	n, err := traitsText.Decode(room[:], unsafe.Slice(unsafe.StringData(text), len(text)))
-	if err != nil || n < sealedMarkers*8 || n%3 != sealedMarkers*8%3 {
-		return errTraits
+	var room packedTraits
+	packed, err := room.decode(text)
+	if err != nil {
+		return err
 	}
 	for i := range sealedMarkers {
-		if h := binary.BigEndian.Uint64(room[8*i:]); h != 0 {
+		if h := binary.BigEndian.Uint64(packed[8*i:]); h != 0 {
 			t.Markers[sealedFrom+i] = h
 		}
 	}
-	next := uint32(0)
-	for b := room[sealedMarkers*8 : n]; len(b) > 0; b = b[3:] {
-		token := uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2])
-		if token < next || token >= 1<<TokenBits {
-			return errTraits
-		}
-		next = token + 1
-		t.Add(uint64(token) << (64 - TokenBits))
+	for b := packed[sealedMarkers*8:]; len(b) > 0; b = b[3:] {
+		t.Add(uint64(unpackToken(b)) << (64 - TokenBits))
 	}
 	return nil
 }
+
+type packedTraits [sealedMarkers*8 + 3*MaxTokens]byte
+
+// decode gives the bytes that a text stands for, if it is one that appendTraits
+// could have written.
+func (room *packedTraits) decode(text string) ([]byte, error) {
+	if len(text) > traitsText.EncodedLen(len(room)) {
+		return nil, errTraits
+	}
+	n, err := traitsText.Decode(room[:], unsafe.Slice(unsafe.StringData(text), len(text)))
+	if err != nil || n < sealedMarkers*8 || n%3 != sealedMarkers*8%3 {
+		return nil, errTraits
+	}
+	next := uint32(0)
+	for b := room[sealedMarkers*8 : n]; len(b) > 0; b = b[3:] {
+		token := unpackToken(b)
+		if token < next || token >= 1<<TokenBits {
+			return nil, errTraits
+		}
+		next = token + 1
+	}
+	return room[:n], nil
+}
+
+func unpackToken(b []byte) uint32 { return uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2]) }

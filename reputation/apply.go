@@ -269,35 +269,35 @@ func (t *Table) praise(tg *target, d uint16, w weight) {
 	e.advance(d)
 	if e.markGood(d) {
 		t.put(tg.child, at, &e)
-		t.credit(tg.child, tg, d, w)
+		t.credit(tg.child, &tg.lad, t.above(tg), d, w)
 	}
 }
 
 // credit adds a good unit that is already marked in the child. It reports
 // whether it is one for the rungs above the tenant too.
-func (t *Table) credit(child uint64, tg *target, d uint16, w weight) (above bool) {
+func (t *Table) credit(child uint64, lad *ladder, above []uint64, d uint16, w weight) (counted bool) {
 	e, at := t.open(child)
 	e.child = true
 	e.advance(d)
 	e.addGood(d, w)
 	t.put(child, at, &e)
 	for _, i := range own {
-		h := tg.lad[i]
+		h := lad[i]
 		if h == 0 {
 			continue
 		}
 		r, at := t.open(h)
 		r.advance(d)
 		if i == rungTenant && r.markGood(d) {
-			above = true
-			for _, h := range t.above(tg) {
+			counted = true
+			for _, h := range above {
 				t.addTo(h, d, w)
 			}
 		}
 		r.addGood(d, w)
 		t.put(h, at, &r)
 	}
-	return above
+	return counted
 }
 
 // review takes an operator's word: an anchor, which settles the case, and
@@ -318,7 +318,7 @@ func (t *Table) review(tg *target, r *evidence.Record, d uint16, at int64) {
 			e.advance(d)
 			e.markGood(d)
 			t.put(child, at, &e)
-			t.credit(child, tg, d, reviewUnit)
+			t.credit(child, &tg.lad, t.above(tg), d, reviewUnit)
 		}
 	case r.Assertion == evidence.Retracted:
 		t.retract(tg, t.raters.lookup(group))

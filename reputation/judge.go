@@ -473,14 +473,33 @@ func (c *inquiry) safe() bool {
 	return tenant.good >= c.p.SafeGood && tenant.bad < trace && host.bad < trace
 }
 
-// threat is the heaviest of the narrowest rung that has any.
+// threat is the heaviest of the narrowest rung of the tenant that has any; if it
+// has none, that of what speaks loudest against the link. Neighbourhoods of spam
+// and of phishing are different places (Moura, Bad Neighborhoods, 2013).
 func (c *inquiry) threat() evidence.Assertion {
-	for i := nRungs - 1; i >= 0; i-- {
+	for i := nRungs - 1; i >= rungTenant; i-- {
 		if c.rung[i].isBad() {
 			return threat(c.rung[i].heaviest())
 		}
 	}
-	return evidence.Phishing // users' word alone
+	found, most := evidence.Phishing, 0. // users' word or spelling alone
+	hear := func(w float64, e entry) {
+		if w > most && e.isBad() {
+			found, most = threat(e.heaviest()), w
+		}
+	}
+	for i := range rungTenant {
+		hear(c.weight[i], c.rung[i])
+	}
+	for i, w := range c.netWeight {
+		e, _ := c.t.get(c.netAt[c.telling(i)][i])
+		hear(w, e)
+	}
+	for i, w := range c.markWeight {
+		e, _ := c.t.get(c.markAt[i])
+		hear(w, e)
+	}
+	return found
 }
 
 func threat(class int) evidence.Assertion { return evidence.Phishing + evidence.Assertion(class) }

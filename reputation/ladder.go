@@ -188,24 +188,36 @@ func (t *Table) placeSealed(key string, tg *target) bool {
 	return true
 }
 
+// maxAbove bounds the rungs above a tenant.
+const maxAbove = 2 + maxAddrs*nNets
+
 // above gives the rungs of which the tenant is the child: suffix and platform,
 // and the networks of the host's addresses, each once. The slice is good until
 // the next call.
 func (t *Table) above(tg *target) []uint64 {
-	list := t.scratch[:0]
-	for _, i := range [...]int{rungSuffix, rungPlatform} {
-		if tg.lad[i] != 0 {
-			list = append(list, tg.lad[i])
-		}
-	}
-	if tg.kind != OwnDomain && tg.kind != Address {
-		return list // the addresses are the platform's
-	}
+	list := tg.lad.appendAbove(t.scratch[:0])
 	v := view{kind: tg.kind, host: tg.host, self: tg.self}
 	v.place(t)
+	return v.appendNets(list)
+}
+
+func (lad *ladder) appendAbove(list []uint64) []uint64 {
+	for _, i := range [...]int{rungSuffix, rungPlatform} {
+		if lad[i] != 0 {
+			list = append(list, lad[i])
+		}
+	}
+	return list
+}
+
+// appendNets adds the networks of which the tenant is a child, each once.
+func (v *view) appendNets(list []uint64) []uint64 {
+	if v.isPlatform() {
+		return list // the addresses are the platform's
+	}
 	for i := range v.nroutes {
 		for j, h := range v.netAt[i] {
-			if j == netAddr && tg.kind == Address {
+			if j == netAddr && v.kind == Address {
 				continue // an address is not its own neighbour
 			}
 			if h != 0 && !v.said(i, j) {

@@ -46,10 +46,12 @@ const (
 	lambda2   = 3.
 )
 
-// lexicon holds the weights of tokens.
-type lexicon struct {
-	w [1 << evidence.TokenBits]atomic.Uint32 // bits of a float32
-	s [1 << evidence.TokenBits]struct{ z, n float32 }
+// lexicon holds what is known of tokens.
+type lexicon [1 << evidence.TokenBits]token
+
+type token struct {
+	w    atomic.Uint32 // weight, bits of a float32; readers see nothing else
+	z, n float32       // as in the paper
 }
 
 // start is the weight before the first lesson.
@@ -71,7 +73,7 @@ func (m *model) spelling(tokens []uint32) (z float64) {
 		return 0
 	}
 	for _, t := range tokens {
-		z += float64(math.Float32frombits(lex.w[t].Load()))
+		z += float64(math.Float32frombits(lex[t].w.Load()))
 	}
 	return z
 }
@@ -119,8 +121,8 @@ func (m *model) teach(s *sighting, bad bool, weight float64, slow bool) {
 	}
 	gg := float64(g * g)
 	for _, t := range s.tokens {
-		at := &lex.s[t]
-		w := float64(math.Float32frombits(lex.w[t].Load()))
+		at := &lex[t]
+		w := float64(math.Float32frombits(at.w.Load()))
 		root := math.Sqrt(float64(at.n) + gg)
 		sigma := (root - math.Sqrt(float64(at.n))) / alpha
 		z := float64(at.z) + g - float64(sigma*w)
@@ -132,7 +134,7 @@ func (m *model) teach(s *sighting, bad bool, weight float64, slow bool) {
 		case z < -lambda1:
 			w = -(z + lambda1) / ((beta+root)/alpha + lambda2)
 		}
-		lex.w[t].Store(math.Float32bits(float32(w)))
+		at.w.Store(math.Float32bits(float32(w)))
 	}
 }
 

@@ -226,3 +226,100 @@ func TestAHostIsWhereItWasLastSeen(t *testing.T) {
 		t.Errorf("its /48 has %+v", r.Slow)
 	}
 }
+
+func TestASharedAddressIsNotBadForItsFewBadTenants(t *testing.T) {
+	s := tell(t)
+	for d := range 20 {
+		for i := range 40 { // all behind one front of a CDN
+			host := fmt.Sprintf("customer%d-%d.com", d, i)
+			s.at(host, "203.0.113.7", "203.0.113.0/24", "64520")
+			s.see("http://" + host + "/")
+			if i < 2 {
+				s.now = s.now.Add(time.Minute)
+				s.report("feed/one", evidence.Phishing, "http://"+host+"/")
+			}
+		}
+		s.pass(day)
+	}
+	s.at("new-customer.com", "203.0.113.7", "203.0.113.0/24", "64520")
+	if v := s.judge("http://new-customer.com/"); v.Level > reputation.Unknown || v.Score > .2 {
+		t.Errorf("it is %v, %.3f: %+v", v.Level, v.Score, v.Reasons())
+	}
+}
+
+func TestGoodAndBadAddressesOfOneNameAreAveraged(t *testing.T) {
+	s := tell(t)
+	s.live(20)
+	score := func(host string, addrs ...string) float64 {
+		for _, a := range addrs {
+			if a[:3] == "192" {
+				s.at(host, a, "192.0.2.0/24", "64666")
+			} else {
+				s.at(host, a, "198.51.100.0/24", "64500")
+			}
+		}
+		return s.judge("http://" + host + "/x").Score
+	}
+	bad, good := score("all-bad.net", "192.0.2.90", "192.0.2.91"), score("all-good.net", "198.51.100.90", "198.51.100.91")
+	mixed := score("mixed.net", "192.0.2.92", "198.51.100.92")
+	if !(good < mixed && mixed < bad) {
+		t.Errorf("good addresses %.4f, mixed %.4f, bad %.4f", good, mixed, bad)
+	}
+}
+
+func TestFastFluxIsItsNetworks(t *testing.T) {
+	s := tell(t)
+	s.live(20)
+	for d := range 10 { // a name on new addresses every day, among bad ones
+		s.at("flux.net", fmt.Sprintf("192.0.2.%d", 100+d), "192.0.2.0/24", "64666")
+		s.pass(day)
+	}
+	s.at("flux.net", "192.0.2.201", "192.0.2.0/24", "64666")
+	if v := s.judge("http://flux.net/account/verify.php"); v.Level != reputation.Suspicious {
+		t.Errorf("it is %v, %.3f: %+v", v.Level, v.Score, v.Reasons())
+	}
+}
+
+func TestNeighboursInOne48AreNeighboursInIPv6(t *testing.T) {
+	s := tell(t)
+	for d := range 10 {
+		for i := range 10 {
+			host := fmt.Sprintf("six%d-%d.com", d, i)
+			s.at(host, fmt.Sprintf("2001:db8:66:%x::%x", i, d+1), "2001:db8::/32", "64666")
+			s.see("http://" + host + "/")
+			s.now = s.now.Add(time.Minute)
+			s.report("feed/one", evidence.Phishing, "http://"+host+"/")
+		}
+		s.pass(day)
+	}
+	r := s.table.Rate(evidence.Subject{Kind: evidence.Subnet, Key: "2001:db8:66::/48"}, s.policy, s.now)
+	if r.Slow.Bad < 80 {
+		t.Errorf("the /48 has %+v, want the hundred sites of its /64s", r.Slow)
+	}
+	if r := s.table.Rate(evidence.Subject{Kind: evidence.Subnet, Key: "2001:db8:67::/48"}, s.policy, s.now); r.Known {
+		t.Errorf("the next /48 has %+v", r.Slow)
+	}
+}
+
+func TestASpamNeighbourhoodIsNoPhishingNeighbourhood(t *testing.T) {
+	s := tell(t)
+	s.live(20)
+	for d := range 10 {
+		for i := range 10 {
+			host := fmt.Sprintf("cheap%d-%d.biz", d, i)
+			s.at(host, fmt.Sprintf("203.0.113.%d", i), "203.0.113.0/24", "64777")
+			s.see("http://" + host + "/")
+			s.now = s.now.Add(time.Minute)
+			s.report("feed/one", evidence.Spam, "http://"+host+"/")
+		}
+		s.pass(day)
+	}
+	s.at("another.biz", "203.0.113.99", "203.0.113.0/24", "64777")
+	if v := s.judge("http://another.biz/"); v.Level != reputation.Suspicious || v.Threat != evidence.Spam {
+		t.Errorf("among spammers it is %v, %v: %+v", v.Level, v.Threat, v.Reasons())
+	}
+	s.at("unseen.net", "192.0.2.77", "192.0.2.0/24", "64666")
+	if v := s.judge("http://unseen.net/account/verify.php"); v.Threat != evidence.Phishing {
+		t.Errorf("among phishers it is %v, %v: %+v", v.Level, v.Threat, v.Reasons())
+	}
+}

@@ -36,7 +36,7 @@ type sightings struct {
 type sighting struct {
 	at     int64 // Unix seconds
 	lad    ladder
-	host   uint64
+	above  []uint64 // the rungs above the tenant
 	marks  [nMarkers]uint64
 	x      [nFeatures]float32
 	tokens []uint32
@@ -129,10 +129,7 @@ func (t *Table) sight(tg *target, d uint16, at int64) {
 	if q := &t.queue; q.len() == maxKept && q.first == min(q.silent, q.taught) || !tenant.takeSighting(d) {
 		return
 	}
-	if tg.kind == Address {
-		t.locate(tg.self, d, nil) // what is kept of the sighting is its hash only
-	}
-	s := sighting{at: at, lad: *lad, host: tg.host, kind: tg.kind}
+	s := sighting{at: at, lad: *lad, kind: tg.kind}
 	t.look(tg, &s, d)
 	child.markGood(d)
 	t.put(lad[rungTenant], tenantAt, &tenant)
@@ -156,6 +153,7 @@ func (t *Table) look(tg *target, s *sighting, d uint16) {
 		s.x[i] = float32(x)
 	}
 	s.gate, s.marks = uint8(f.gate), v.markAt
+	s.above = slices.Clone(v.appendNets(s.lad.appendAbove(t.scratch[:0])))
 	s.tokens = slices.Clone(v.traits.Tokens())
 	s.z = float32(t.model.score(f.gate, &s.x, s.tokens))
 	if y, ok := t.openDiary(s.lad[rungTenant], d); ok {
@@ -214,7 +212,16 @@ func (t *Table) comeOfAge(s *sighting, now int64) {
 		}
 	}
 	s.flags |= wasCredited
-	if t.credit(s.lad[rungURL], &target{lad: s.lad, host: s.host, kind: s.kind}, dayOf(s.at), s.weight) {
+	for _, h := range s.lad {
+		t.touched ^= t.touch(h)
+	}
+	for _, h := range s.above {
+		t.touched ^= t.touch(h)
+	}
+	for _, h := range s.marks {
+		t.touched ^= t.touch(h)
+	}
+	if t.credit(s.lad[rungURL], &s.lad, s.above, dayOf(s.at), s.weight) {
 		s.flags |= wasAbove
 	}
 	for i, h := range s.marks {
@@ -280,7 +287,7 @@ func (t *Table) reported(url uint64, d uint16, at int64) {
 		back := entry{day: dayOf(s.at)}
 		back.addGood(back.day, s.weight)
 		if s.flags&wasAbove != 0 {
-			for _, h := range t.above(&target{lad: s.lad, host: s.host, kind: s.kind}) {
+			for _, h := range s.above {
 				t.takeGood(h, &back)
 			}
 		}

@@ -147,7 +147,10 @@ func (q *sightings) append(b []byte) []byte {
 		for _, h := range s.lad {
 			b = u64(b, h)
 		}
-		b = u64(b, s.host)
+		b = u64(b, uint64(len(s.above)))
+		for _, h := range s.above {
+			b = u64(b, h)
+		}
 		for _, h := range s.marks {
 			b = u64(b, h)
 		}
@@ -193,10 +196,10 @@ func (m *model) appendLexicon(b []byte) []byte {
 	if lex == nil {
 		return b
 	}
-	for i := range lex.s {
-		if s := &lex.s[i]; s.n != 0 {
-			b = u32(u32(b, uint32(i)), lex.w[i].Load())
-			b = u32(u32(b, math.Float32bits(s.z)), math.Float32bits(s.n))
+	for i := range lex {
+		if t := &lex[i]; t.n != 0 {
+			b = u32(u32(b, uint32(i)), t.w.Load())
+			b = u32(u32(b, math.Float32bits(t.z)), math.Float32bits(t.n))
 		}
 	}
 	return b
@@ -497,7 +500,14 @@ func (q *sightings) read(c *cursor) {
 		for i := range s.lad {
 			s.lad[i] = c.u64()
 		}
-		s.host = c.u64()
+		above := c.list(8)
+		if above > maxAbove {
+			c.bad = true
+			return
+		}
+		for range above {
+			s.above = append(s.above, c.u64())
+		}
 		for i := range s.marks {
 			s.marks[i] = c.u64()
 		}
@@ -563,8 +573,8 @@ func (m *model) readLexicon(b []byte) error {
 			break
 		}
 		next = i + 1
-		lex.w[i].Store(c.u32())
-		lex.s[i].z, lex.s[i].n = math.Float32frombits(c.u32()), math.Float32frombits(c.u32())
+		lex[i].w.Store(c.u32())
+		lex[i].z, lex[i].n = math.Float32frombits(c.u32()), math.Float32frombits(c.u32())
 	}
 	if c.bad {
 		return fmt.Errorf("%w: its lexicon makes no sense", ErrSnapshotCorrupt)

@@ -35,8 +35,8 @@ type Table struct {
 	queue   sightings
 	model   model
 	trust   trust
-	scratch [2 + maxAddrs*nNets]uint64 // see above
-	touched uint64                     // of no meaning: it keeps touch from being optimised away
+	scratch [maxAbove]uint64 // see above
+	touched uint64           // of no meaning: it keeps touch from being optimised away
 }
 
 const (
