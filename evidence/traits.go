@@ -51,7 +51,7 @@ const (
 	// the query comes last, the host first.
 	MaxTokens = 256
 	// TokenBits is the width of a token: its values are below 1<<TokenBits.
-	TokenBits = 22
+	TokenBits = 20
 
 	// How much of a part is looked at, in bytes.
 	maxLabel   = 64
