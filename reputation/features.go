@@ -8,10 +8,7 @@ package reputation
 // features a rung: its weight (the mean of the memories) and its trend (slow
 // less fast). They are policy-free, since the fold learns from them.
 const (
-	root       = .02 // probability that a link of which nothing is known is bad
-	kappaAbove = 1.5 // how many units the rung before is worth, above the tenant
-	kappaOwn   = .1  // from the tenant down
-	pure       = .3  // units of the other side that a pure rung may have
+	pure = .3 // units of the other side that a pure rung may have
 	// As long as nobody knows what clean links of the class look like, what lies
 	// above the tenant adds so much at most, in log-odds: a list of bad links alone,
 	// as is all that a new installation has, makes every suffix look bad.
@@ -72,13 +69,13 @@ type features struct {
 	sums  [nRungs]sums
 }
 
-// believe is a step down the ladder: the posteriors of both memories.
-type believe struct{ fast, slow, zfast, zslow float64 }
+// belief is a step down the ladder: the posteriors of both memories.
+type belief struct{ fast, slow, zfast, zslow float64 }
 
-func newBelief() believe { z := logit(root); return believe{root, root, z, z} }
+func (m *Model) start() belief { z := logit(m.Root); return belief{m.Root, m.Root, z, z} }
 
 // step goes down a rung, and gives what it adds and its trend.
-func (b *believe) step(s *sums, kappa float64) (weight, trend float64) {
+func (b *belief) step(s *sums, kappa float64) (weight, trend float64) {
 	if s.empty() {
 		return 0, 0
 	}
@@ -97,17 +94,17 @@ func posterior(n counts, before, kappa float64) (p, z float64) {
 	return p, ln(max(bad, float64(tiny*good)) / max(good, float64(tiny*bad)))
 }
 
-func (b *believe) z() float64 { return (b.zfast + b.zslow) / 2 }
+func (b *belief) z() float64 { return (b.zfast + b.zslow) / 2 }
 
 // features gives those of what was read.
-func (v *view) features(day uint16, f *features) {
+func (v *view) features(m *Model, day uint16, f *features) {
 	f.x[biasAt] = 1
-	b := newBelief()
+	b := m.start()
 	down := func(i int) {
 		if v.lad[i] != 0 {
-			kappa := kappaOwn
+			kappa := m.KappaOwn
 			if i < rungTenant {
-				kappa = kappaAbove
+				kappa = m.KappaAbove
 			}
 			f.sums[i] = v.sumsOf(i, day)
 			level := levelOf[i]
@@ -116,30 +113,30 @@ func (v *view) features(day uint16, f *features) {
 		f.chain[i] = b.z()
 	}
 	down(rungSuffix)
-	known := v.throughNets(&b, f)
+	known := v.throughNets(m, &b, f)
 	down(rungPlatform)
 	if v.novice {
-		v.capAbove(&b, f)
+		v.capAbove(m, &b, f)
 	}
 	for i := rungTenant; i < nRungs; i++ {
 		down(i)
 	}
 	for i := range v.mark {
 		if v.markAt[i] != 0 {
-			m := newBelief()
-			f.x[markAt+i], f.x[markTrendAt+i] = m.step(&v.mark[i], kappaAbove)
+			b := m.start()
+			f.x[markAt+i], f.x[markTrendAt+i] = b.step(&v.mark[i], m.KappaAbove)
 		}
 	}
 	f.gate = v.gate(f, known)
 }
 
 // capAbove makes less of what lies above the tenant.
-func (v *view) capAbove(b *believe, f *features) {
+func (v *view) capAbove(m *Model, b *belief, f *features) {
 	most := float64(noviceCap)
 	if v.isPlatform() {
 		most = novicePlatformCap
 	}
-	sum := b.z() - logit(root)
+	sum := b.z() - logit(m.Root)
 	if sum <= most {
 		return
 	}
@@ -147,7 +144,7 @@ func (v *view) capAbove(b *believe, f *features) {
 		f.x[weightAt+i] *= most / sum
 		f.x[trendAt+i] *= most / sum
 	}
-	b.zfast = logit(root) + most
+	b.zfast = logit(m.Root) + most
 	b.zslow = b.zfast
 	b.fast = sigmoid(b.zfast)
 	b.slow = b.fast
@@ -156,7 +153,7 @@ func (v *view) capAbove(b *believe, f *features) {
 
 // throughNets goes down the networks of each address and takes the mean. It
 // reports whether any of the addresses is known.
-func (v *view) throughNets(b *believe, f *features) (known bool) {
+func (v *view) throughNets(m *Model, b *belief, f *features) (known bool) {
 	n := v.nroutes
 	if n == 0 || v.isPlatform() {
 		return false
@@ -165,7 +162,7 @@ func (v *view) throughNets(b *believe, f *features) (known bool) {
 	for i := range n {
 		a := *b
 		for j := range nNets {
-			w, trend := a.step(&v.net[i][j], kappaAbove)
+			w, trend := a.step(&v.net[i][j], m.KappaAbove)
 			f.net[i][j] = w
 			f.x[weightAt+levelNet+j] += w / float64(n)
 			f.x[trendAt+levelNet+j] += trend / float64(n)

@@ -158,7 +158,7 @@ func (c *inquiry) nameThem() {
 
 // weigh adds up what speaks for and against the link.
 func (c *inquiry) weigh() {
-	c.features(c.day, &c.f)
+	c.features(&c.t.model.Model, c.day, &c.f)
 	m, gate, x := &c.t.model, c.f.gate, &c.f.x
 	part := func(i, trend int) float64 {
 		if x[i] == 0 && x[trend] == 0 {
@@ -199,7 +199,7 @@ func (c *inquiry) weigh() {
 
 // posterior is what the plain chain down to a rung makes of the link.
 func (c *inquiry) posterior(i int) float64 {
-	return sigmoid(c.f.chain[i] - logit(root) + logit(c.p.Prior))
+	return sigmoid(c.f.chain[i] - logit(c.t.model.Root) + logit(c.p.Prior))
 }
 
 // settle finds the operator's word: on the URL or path, then in the policy,
@@ -317,7 +317,7 @@ func (c *inquiry) limits() (suspicious, dangerous float64) {
 	limits := c.p.Thresholds[c.kind]
 	suspicious, dangerous = oddsOf(limits.Suspicious), oddsOf(limits.Dangerous)
 	if c.p.CleanLimits {
-		shift := logit(c.p.Prior) - logit(root)
+		shift := logit(c.p.Prior) - logit(c.t.model.Root)
 		s, d := c.t.model.clean[c.kind].limits()
 		suspicious, dangerous = max(suspicious, s+shift), max(dangerous, d+shift)
 	}

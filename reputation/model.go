@@ -25,6 +25,7 @@ import (
 //
 // The fold writes it; judges read it without a lock, each weight at once.
 type model struct {
+	Model
 	weights [nGates][nFeatures]atomic.Uint64 // bits of a float64, less those at the start
 	squares [nGates][nFeatures]float64
 	lexicon atomic.Pointer[lexicon]
@@ -34,16 +35,8 @@ type model struct {
 }
 
 const (
-	rate     = .1 // of AdaGrad
-	slowRate = .05
-	minW     = -1. // what a weight may be, but for the bias
-	maxW     = 3.
-
-	alpha     = .2 // of FTRL
-	slowAlpha = .1
-	beta      = 1.
-	lambda1   = .2
-	lambda2   = 3.
+	minW = -1. // what a weight may be, but for the bias
+	maxW = 3.
 )
 
 // lexicon holds what is known of tokens.
@@ -80,7 +73,7 @@ func (m *model) spelling(tokens []uint32) (z float64) {
 
 // score is z of the page above.
 func (m *model) score(gate int, x *[nFeatures]float32, tokens []uint32) float64 {
-	z := logit(root)
+	z := logit(m.Root)
 	for i, v := range x {
 		if v != 0 {
 			z += float64(m.weight(gate, i) * float64(v))
@@ -91,9 +84,12 @@ func (m *model) score(gate int, x *[nFeatures]float32, tokens []uint32) float64 
 
 // teach is a step of both learners towards bad or good, with a weight in (0, 1].
 func (m *model) teach(s *sighting, bad bool, weight float64, slow bool) {
-	rate, alpha := rate, alpha
+	if !m.Learns {
+		return
+	}
+	rate, alpha := m.Rate, m.Alpha
 	if slow {
-		rate, alpha = slowRate, slowAlpha
+		rate, alpha = m.SlowRate, m.SlowAlpha
 	}
 	g := sigmoid(m.score(int(s.gate), &s.x, s.tokens))
 	if bad {
@@ -129,10 +125,10 @@ func (m *model) teach(s *sighting, bad bool, weight float64, slow bool) {
 		at.z, at.n = float32(z), float32(float64(at.n)+gg)
 		w = 0
 		switch z = float64(at.z); {
-		case z > lambda1:
-			w = -(z - lambda1) / ((beta+root)/alpha + lambda2)
-		case z < -lambda1:
-			w = -(z + lambda1) / ((beta+root)/alpha + lambda2)
+		case z > m.Lambda1:
+			w = -(z - m.Lambda1) / ((m.Beta+root)/alpha + m.Lambda2)
+		case z < -m.Lambda1:
+			w = -(z + m.Lambda1) / ((m.Beta+root)/alpha + m.Lambda2)
 		}
 		at.w.Store(math.Float32bits(float32(w)))
 	}

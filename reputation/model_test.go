@@ -323,3 +323,70 @@ func TestASpamNeighbourhoodIsNoPhishingNeighbourhood(t *testing.T) {
 		t.Errorf("among phishers it is %v, %v: %+v", v.Level, v.Threat, v.Reasons())
 	}
 }
+
+func TestAnUntrainedModelIsThePlainChain(t *testing.T) {
+	m := reputation.DefaultModel()
+	m.Learns = false
+	s := tell(t)
+	s.table = reputation.NewTableOf(s.key, m)
+	s.live(15)
+	s.at("new.net", "192.0.2.77", "192.0.2.0/24", "64666")
+	for _, u := range []string{"http://new.net/account/verify.php", "http://secure-login1-4.com/x", "http://192.0.2.10/", "http://user.github.io/"} {
+		parts := s.table.Explain(s.link(u), s.policy, s.now)
+		chain := 0.
+		for _, r := range parts {
+			if (r.Basis == reputation.Spelling || r.Basis == reputation.Alike) && r.Weight != 0 {
+				t.Errorf("%s: %v weighs %.3f", u, r.Basis, r.Weight)
+			}
+			if r.Subject.Kind == evidence.URL {
+				chain = r.Posterior
+			}
+		}
+		if v := s.judge(u); math.Abs(v.Score-chain) > 1e-9 {
+			t.Errorf("%s has the score %.6f, the chain is %.6f", u, v.Score, chain)
+		}
+	}
+}
+
+func TestWhoWatchesIsToldWhatBecameOfEachSighting(t *testing.T) {
+	s := tell(t)
+	var good, bad int
+	s.table.Watch(func(o reputation.Outcome) {
+		if o.Score < 0 || o.Score > 1 || o.Class != reputation.OwnDomain {
+			t.Errorf("told of %+v", o)
+		}
+		if o.Bad {
+			bad++
+		} else {
+			good++
+		}
+	})
+	s.live(10)
+	s.pass(8 * day)
+	if bad != 100 || good < 400 {
+		t.Errorf("told of %d bad and %d good ones, want 100 and 400 and more", bad, good)
+	}
+}
+
+func TestNumbersOfAModelAreBounded(t *testing.T) {
+	for name, change := range map[string]func(*reputation.Model){
+		"root 0":        func(m *reputation.Model) { m.Root = 0 },
+		"root 1":        func(m *reputation.Model) { m.Root = 1 },
+		"root NaN":      func(m *reputation.Model) { m.Root = math.NaN() },
+		"kappa_own 0":   func(m *reputation.Model) { m.KappaOwn = 0 },
+		"alpha 1001":    func(m *reputation.Model) { m.Alpha = 1001 },
+		"lambda1 -1":    func(m *reputation.Model) { m.Lambda1 = -1 },
+		"slow_rate NaN": func(m *reputation.Model) { m.SlowRate = math.NaN() },
+	} {
+		m := reputation.DefaultModel()
+		change(&m)
+		if m.Validate() == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+	m := reputation.DefaultModel()
+	m.Lambda1, m.KappaAbove = 0, 1000 // at the limits
+	if err := m.Validate(); err != nil {
+		t.Error(err)
+	}
+}

@@ -124,7 +124,7 @@ func ClassOf(l link.Link) Class {
 // DefaultPolicy gives the policy in which Headlight is delivered; see MODEL.md §4.
 func DefaultPolicy() *Policy {
 	p := &Policy{
-		Prior:           root,
+		Prior:           DefaultModel().Root,
 		AboveCap:        2,
 		PlatformCap:     1,
 		WellKnownWeight: -4,

@@ -148,7 +148,7 @@ func (t *Table) look(tg *target, s *sighting, d uint16) {
 		v.addNetTokens()
 	}
 	v.read(t, d)
-	v.features(d, &f)
+	v.features(&t.model.Model, d, &f)
 	for i, x := range f.x {
 		s.x[i] = float32(x)
 	}
@@ -189,6 +189,9 @@ func (t *Table) mature(now int64) {
 		t.teachLate(q.at(q.taught))
 	}
 	for q.first < q.taught && q.at(q.first).at+keepFor <= now {
+		if s := q.at(q.first); s.flags&(wasReported|wasCredited) == wasCredited {
+			t.tell(s, false)
+		}
 		q.drop()
 	}
 }
@@ -282,6 +285,7 @@ func (t *Table) reported(url uint64, d uint16, at int64) {
 		return
 	}
 	s.flags |= wasReported
+	t.tell(s, true)
 	t.model.delays.note(at - s.at)
 	if s.flags&wasCredited != 0 {
 		back := entry{day: dayOf(s.at)}

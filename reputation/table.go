@@ -35,6 +35,7 @@ type Table struct {
 	queue   sightings
 	model   model
 	trust   trust
+	watch   func(Outcome)    // see Watch
 	scratch [maxAbove]uint64 // see above
 	touched uint64           // of no meaning: it keeps touch from being optimised away
 }
@@ -67,6 +68,7 @@ type buckets struct {
 // The key must be the one under which sealed subjects were sealed.
 func NewTable(key *evidence.Key) *Table {
 	t := &Table{key: key, shards: make([]shard, numShards)}
+	t.model.Model = DefaultModel()
 	t.wellKnown = hashNames(key, wellKnownText)
 	return t
 }

@@ -27,20 +27,37 @@ type replayResult struct {
 func replayCommand() *command {
 	return &command{
 		name: "replay", group: groupOperate,
-		synopsis: []string{"replay [-json]"},
-		short:    "fold the log anew and compare with the snapshot",
+		synopsis: []string{"replay [-json]", "replay [-policy FILE] [-model FILE] [-limit N] [-json]"},
+		short:    "fold the log anew and compare with the snapshot, or under other numbers",
 		about: `Folds the whole log into a fresh table and compares it, bit for bit, with what a start would restore: the snapshot and the log's tail. It prints the digest of the table, which is the same for the same entries on every machine that has the same key.
 
-Nothing is changed. Where the two differ, the log is right: delete the file "snapshot" in the data directory and tell us.`,
-		examples: []string{"headlight replay", "headlight replay -data /var/lib/headlight -json"},
+Nothing is changed. Where the two differ, the log is right: delete the file "snapshot" in the data directory and tell us.
+
+With -policy or -model the log is folded under other numbers as well, and what follows is compared: how well scores at first sight foretold which of the links that were seen were reported, and at the end of the log the level of each link that somebody reported, and of the front page of each host that was seen. A policy is a config file of which [policy] and the trust in feeds count. A model is a file of lines NAME = VALUE; the names and their defaults are
+  ` + modelDefaults() + `.
+With learns = false it is the plain chain.`,
+		examples: []string{"headlight replay", "headlight replay -data /var/lib/headlight -json", "headlight replay -policy stricter.toml -model plain.toml"},
 		prepare: func(f *flags) action {
 			p := f.localPlace()
 			asJSON := f.Bool("json", false, "print JSON")
+			var o compareOptions
+			f.StringVar(&o.policy, "policy", "", "compare with the policy of this config `file`")
+			f.StringVar(&o.model, "model", "", "compare with the model of this `file`")
+			f.IntVar(&o.limit, "limit", 20, "how many links whose level changed to show")
 			return func(ctx context.Context, e *env, args []string) error {
 				if len(args) > 0 {
 					return usagef("takes no arguments")
 				}
-				return p.withLog(e, func(d *logDir) error { return runReplay(ctx, e, d, *asJSON) })
+				if o.limit < 0 {
+					return usagef("flag -limit: %d is below 0", o.limit)
+				}
+				return p.withLog(e, func(d *logDir) error {
+					if o.policy == "" && o.model == "" {
+						return runReplay(ctx, e, d, *asJSON)
+					}
+					o.json = *asJSON
+					return o.run(ctx, e, p, d)
+				})
 			}
 		},
 	}
