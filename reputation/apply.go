@@ -442,6 +442,9 @@ func forgettable(w *[5]uint64, today uint16) bool {
 	if tagOf(w) < minDay {
 		return staleTag(w, today)
 	}
+	if today < uint16(w[0])+forgetChild {
+		return false // whatever it is: this is the way of most
+	}
 	e := unpack(w)
 	if e.anchored || e.day >= today || faded(e.rank, e.day, today) > 0 {
 		return false

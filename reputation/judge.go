@@ -114,7 +114,12 @@ func (c *inquiry) open(t *Table, l link.Link, p *Policy, now time.Time) {
 	} else if l.Platform() == link.None {
 		_, c.wellKnown = t.wellKnown[c.lad[rungTenant]]
 	}
-	if !c.wellKnown && !c.root { // else nobody asks how it is spelt
+	switch {
+	case c.wellKnown, c.root: // nobody asks how it is spelt
+	case t.model.lexicon.Load() == nil: // nobody has learnt how to read it
+		t.key.Markers(l, &c.traits)
+		c.place(t)
+	default:
 		t.key.Traits(l, &c.traits)
 		c.place(t)
 		c.addNetTokens()

@@ -111,8 +111,8 @@ type name struct {
 // step judges the event's link if it is asked, then learns the event or puts
 // it by until its time has come. What is scored and in which stratum depends
 // on the stream alone: flags that change what is learnt leave it as it is, so
-// that their figures can be compared.
-func (ev *evaluation) step(e *feed.Event, l link.Link) {
+// that their figures can be compared. Records are what the event says.
+func (ev *evaluation) step(e *feed.Event, l link.Link, records []evidence.Record) {
 	ev.events++
 	ev.learnUntil(e.Time)
 	names := ev.ladder(l)
@@ -123,10 +123,9 @@ func (ev *evaluation) step(e *feed.Event, l link.Link) {
 	var seen []evidence.Record
 	if e.Type == feed.Sighting {
 		// Where the host is can be known before anything is said of the link.
-		ev.records = e.Records(ev.records[:0], l, ev.key, ev.nets)
-		last := len(ev.records) - 1
-		seen = ev.records[last:]
-		ev.fold(ev.records[:last])
+		last := len(records) - 1
+		seen = records[last:]
+		ev.fold(records[:last])
 	}
 	if e.Ask && !e.Time.Before(ev.from) {
 		ev.judge(e, l, names, &known)

@@ -33,7 +33,7 @@ func evaluate(t *testing.T, ev *evaluation, events []feed.Event) {
 			}
 		}
 	}
-	first, err := ev.runStream(t.Context(), ahead(walk), func() {})
+	first, err := ev.runStream(t.Context(), ahead(walk, ev.key, ev.nets), func() {})
 	if first != nil || err != nil {
 		t.Fatal(first, err)
 	}

@@ -13,8 +13,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"headlight.example/evidence"
 	"headlight.example/feed"
 	"headlight.example/link"
+	"headlight.example/netmap"
 )
 
 // merged walks over several streams in the order of time.
@@ -61,10 +63,12 @@ func merged(streams []iter.Seq2[feed.Event, error]) iter.Seq2[feed.Event, error]
 	}
 }
 
-// decoded is an event of a stream with its link, or what is wrong with it.
+// decoded is an event of a stream with its link and what it says, or what is
+// wrong with it.
 type decoded struct {
 	event     feed.Event
 	link      link.Link
+	records   []evidence.Record
 	malformed error // the line cannot be read; the next one may
 	err       error // the reading ended
 }
@@ -75,9 +79,10 @@ const (
 )
 
 // ahead unpacks and decodes the events in a goroutine beside the one that
-// judges and learns them. The order stays. The goroutine has ended when the
-// walk is over, also if that is broken off.
-func ahead(events iter.Seq2[feed.Event, error]) iter.Seq[decoded] {
+// judges and learns them, and seals what they saw under the key, with the
+// networks of nets. The order stays. The goroutine has ended when the walk is
+// over, also if that is broken off.
+func ahead(events iter.Seq2[feed.Event, error], key *evidence.Key, nets *netmap.Map) iter.Seq[decoded] {
 	return func(yield func(decoded) bool) {
 		batches := make(chan []decoded, aheadQueue)
 		stop := make(chan struct{})
@@ -87,17 +92,24 @@ func ahead(events iter.Seq2[feed.Event, error]) iter.Seq[decoded] {
 		decoding.Go(func() {
 			defer close(batches)
 			batch := make([]decoded, 0, aheadBatch)
+			var records []evidence.Record // of the batch
 			send := func() (more bool) {
 				select {
 				case batches <- batch:
-					batch = make([]decoded, 0, aheadBatch)
+					batch, records = make([]decoded, 0, aheadBatch), make([]evidence.Record, 0, len(records))
 					return true
 				case <-stop:
 					return false
 				}
 			}
 			for e, err := range events {
-				batch = append(batch, decode(e, err))
+				d := decode(e, err)
+				if err == nil && d.malformed == nil {
+					said := len(records)
+					records = d.event.Records(records, d.link, key, nets)
+					d.records = records[said:len(records):len(records)]
+				}
+				batch = append(batch, d)
 				if len(batch) == aheadBatch && !send() {
 					return
 				}
@@ -225,7 +237,7 @@ func (ev *evaluation) runStream(ctx context.Context, events iter.Seq[decoded], p
 			firstMalformed = cmp.Or(firstMalformed, d.malformed)
 			continue
 		}
-		ev.step(&d.event, d.link)
+		ev.step(&d.event, d.link, d.records)
 		if ev.events%1024 == 0 {
 			progress()
 			if err := ctx.Err(); err != nil {
@@ -258,7 +270,7 @@ func (ev *evaluation) runFiles(ctx context.Context, e *env, names []string) erro
 	}
 	p := e.newProgress("judging", "events", total)
 	defer p.end()
-	first, err := ev.runStream(ctx, ahead(merged(streams)), func() { p.set(read.Load(), int64(ev.events)) })
+	first, err := ev.runStream(ctx, ahead(merged(streams), ev.key, ev.nets), func() { p.set(read.Load(), int64(ev.events)) })
 	p.end()
 	if ev.malformed > 0 {
 		e.notef("malformed lines passed over: %d; the first: %v", ev.malformed, first)

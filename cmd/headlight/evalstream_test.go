@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"headlight.example/evidence"
 	"testing"
 
 	"headlight.example/feed"
@@ -29,7 +30,7 @@ func TestAheadKeepsTheOrder(t *testing.T) {
 	for _, n := range []int{0, 1, aheadBatch - 1, aheadBatch, aheadBatch + 1, 20*aheadBatch + 7} {
 		var ended bool
 		line := 0
-		for d := range ahead(numbered(n, map[int]error{300: misprint, n: broken}, &ended)) {
+		for d := range ahead(numbered(n, map[int]error{300: misprint, n: broken}, &ended), new(evidence.Key), nil) {
 			switch {
 			case d.malformed != nil:
 				if d.malformed != misprint || line != 300 {
@@ -58,7 +59,7 @@ func TestAheadEndsWhenTheWalkIsBrokenOff(t *testing.T) {
 	for _, walked := range []int{1, aheadBatch, 3*aheadBatch + 1} {
 		var ended bool
 		n := 0
-		for range ahead(numbered(1<<30, nil, &ended)) {
+		for range ahead(numbered(1<<30, nil, &ended), new(evidence.Key), nil) {
 			if n++; n == walked {
 				break
 			}
