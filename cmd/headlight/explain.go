@@ -17,6 +17,7 @@ import (
 // explanation is the answer to GET /v1/subjects/url/KEY.
 type explanation struct {
 	Verdict verdict          `json:"verdict"`
+	Change  string           `json:"would_change"`
 	Network *network         `json:"network"`
 	Rungs   []rung           `json:"rungs"`
 	Said    []evidence.Entry `json:"said"`
@@ -116,6 +117,9 @@ func runExplain(ctx context.Context, e *env, p *place, given string, limit int, 
 
 func (x *explanation) print(o *output) {
 	x.Verdict.print(o)
+	if x.Change != "" {
+		o.printf("  what would change it: %s\n", printable(x.Change))
+	}
 	if n := x.Network; n != nil {
 		o.printf("  its address is of %s, announced by AS%d %s\n", printable(n.Prefix), n.AS, printable(n.Name))
 	}

@@ -288,6 +288,7 @@ type known struct {
 	Rating  json.RawMessage
 	Verdict *verdict
 	Network *network
+	Change  string `json:"would_change"`
 	Rungs   []json.RawMessage
 	Said    []struct {
 		Seq       uint64

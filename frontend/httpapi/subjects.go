@@ -106,6 +106,8 @@ func (c *call) explain(subject evidence.Subject, l link.Link, limit int) error {
 	if !l.IsZero() {
 		b = append(b, `,"verdict":`...)
 		b = append(c.appendVerdict(b, l.String(), &x.Verdict, l), '}')
+		b = append(b, `,"would_change":`...)
+		b = appendString(b, WouldChange(&x.Verdict, c.s.svc.Policy().ListDays))
 	}
 	if n, ok := c.network(subject, l); ok {
 		b = append(b, `,"network":{"prefix":`...)

@@ -54,6 +54,34 @@ func Sentence(r *reputation.Reason, raters []string) string {
 	return counted(r, about.Kind, within(about))
 }
 
+// WouldChange says what would change a verdict, for the person whose link it is.
+// List days are those of the policy.
+func WouldChange(v *reputation.Verdict, listDays int) string {
+	const word = "an operator's word settles it"
+	var against reputation.Reason
+	for _, r := range v.Reasons() {
+		if r.Weight > 0 && (r.Basis == reputation.Anchored || r.Basis == reputation.Ruled || r.Basis == reputation.Listed || r.Basis == reputation.Heard) {
+			against = r
+			break
+		}
+	}
+	switch {
+	case v.Level == reputation.Safe:
+		return "a report of this very link by a trusted list or an operator"
+	case v.Level == reputation.Unknown:
+		return "a trusted list, an operator or people who were right before, if they call it bad; traffic of its site that nobody reports, if it is good"
+	case against.Basis == reputation.Anchored:
+		return "the operator who condemned it, or another one"
+	case against.Basis == reputation.Ruled:
+		return "whoever keeps the configuration: it denies the name"
+	case against.Basis == reputation.Listed:
+		return fmt.Sprintf("the list, if it takes its word back or does not repeat it for %d days; %s at once", listDays, word)
+	case against.Basis == reputation.Heard:
+		return "a list or an operator, if they call it good; reports of people are forgotten after 30 days"
+	}
+	return "days of traffic that nobody reports, on its site and around it; what is held against it fades by half in a week, and more slowly what is old; an appeal is heard, and " + word
+}
+
 // counted words a share. The counts are of the past months, faded by age, so
 // they are rounded, and may round to nothing.
 func counted(r *reputation.Reason, kind evidence.Kind, where string) string {

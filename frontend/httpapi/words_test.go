@@ -1,10 +1,13 @@
 package httpapi_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"headlight.example/evidence"
 	"headlight.example/frontend/httpapi"
+	"headlight.example/link"
 	"headlight.example/reputation"
 )
 
@@ -55,6 +58,40 @@ func TestSentences(t *testing.T) {
 		}
 		if got := httpapi.Sentence(r, test.raters); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
+
+func TestWhatWouldChangeAVerdict(t *testing.T) {
+	t.Parallel()
+	key := &evidence.Key{1}
+	p := reputation.DefaultPolicy()
+	p.Deny = map[string]bool{"denied.example": true}
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	table := reputation.NewTable(key)
+	say := func(rater string, a evidence.Assertion, url string) {
+		table.Apply(evidence.Entry{Record: evidence.Record{Time: now, Rater: rater, Assertion: a, Count: 1,
+			Subject: evidence.Subject{Kind: evidence.URL, Key: url}}})
+	}
+	say("feed/one", evidence.Phishing, "listed.example/a")
+	say("operator/ann", evidence.Phishing, "anchored.example/a")
+	p.Trust = map[string]float64{"feed/sloppy": .2}
+	say("feed/sloppy", evidence.Phishing, "counted.example/a")
+	for url, want := range map[string]string{
+		"http://listed.example/a":   "the list, if it takes its word back or does not repeat it for 45 days",
+		"http://anchored.example/a": "the operator who condemned it",
+		"http://denied.example/":    "the configuration",
+		"http://counted.example/a":  "traffic that nobody reports",
+		"http://new.net/":           "a trusted list",
+		"https://www.wikipedia.org": "a report of this very link",
+	} {
+		l, err := link.Parse(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := table.Judge(l, p, now)
+		if got := httpapi.WouldChange(&v, p.ListDays); !strings.Contains(got, want) {
+			t.Errorf("%s, %v: %q does not say %q", url, v.Level, got, want)
 		}
 	}
 }
