@@ -130,12 +130,17 @@ func (v *view) features(m *Model, day uint16, f *features) {
 	f.gate = v.gate(f, known)
 }
 
+// cap is what may be said against a link as long as its class is new.
+func (v *view) cap() float64 {
+	if v.isPlatform() {
+		return novicePlatformCap
+	}
+	return noviceCap
+}
+
 // capAbove makes less of what lies above the tenant.
 func (v *view) capAbove(m *Model, b *belief, f *features) {
-	most := float64(noviceCap)
-	if v.isPlatform() {
-		most = novicePlatformCap
-	}
+	most := v.cap()
 	sum := b.z() - logit(m.Root)
 	if sum <= most {
 		return

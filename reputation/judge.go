@@ -199,6 +199,9 @@ func (c *inquiry) weigh() {
 	}
 	c.score = z
 	c.warning = z - max(c.weight[rungPlatform]-c.p.PlatformCap, 0)
+	if c.novice {
+		c.warning -= max(max(spelling, 0)+max(above, 0)-c.cap(), 0)
+	}
 	c.solid = c.warning - max(spelling, 0) - max(above-max(c.weight[rungPlatform], 0)-c.p.AboveCap, 0)
 }
 

@@ -178,7 +178,7 @@ type clean struct {
 	n     [cleanBins]uint32
 	total uint32
 	month uint16
-	limit [2]atomic.Uint64 // see limits; bits of a float64 above −Inf
+	limit [2]atomic.Uint64 // see limits; bits of a float64, 0 before the first
 }
 
 const (
@@ -186,6 +186,9 @@ const (
 	cleanLeast = -12.8 // of the first bin, in log-odds
 	cleanWidth = .05
 	cleanDays  = 30
+	// cleanEnough is how many must have been seen before anything is said, and
+	// after how many more it is said anew.
+	cleanEnough = 64
 )
 
 // Of how many clean links one may reach the limits. The promise is one in 200 to
@@ -212,7 +215,7 @@ func (c *clean) add(z float64, day uint16) {
 	}
 	c.n[cleanBin(z)]++
 	c.total++
-	if c.total%64 == 0 {
+	if c.total%cleanEnough == 0 {
 		c.publish()
 	}
 }
@@ -226,32 +229,25 @@ func (c *clean) take(z float64) {
 }
 
 // publish finds the limits anew: the upper edge of the bin above which there is
-// no more than one in so many. Of fewer links nothing can be said.
+// no more than one in so many; while there are fewer, above which there is none.
 func (c *clean) publish() {
 	for k, per := range oneIn {
-		limit := math.Inf(-1)
-		if most := c.total / per; most > 0 {
-			above := uint32(0)
-			i := cleanBins - 1
-			for ; i >= 0 && above+c.n[i] <= most; i-- {
-				above += c.n[i]
-			}
-			limit = cleanLeast + float64(float64(i+1)*cleanWidth)
+		above, i := uint32(0), cleanBins-1
+		for ; i >= 0 && above+c.n[i] <= c.total/per; i-- {
+			above += c.n[i]
 		}
+		limit := cleanLeast + float64(float64(i+1)*cleanWidth)
 		c.limit[k].Store(math.Float64bits(limit))
 	}
 }
 
 // known reports whether there were enough of them to say anything.
-func (c *clean) known() bool {
-	limit := c.limit[0].Load()
-	return limit != 0 && limit != math.Float64bits(math.Inf(-1))
-}
+func (c *clean) known() bool { return c.limit[0].Load() != 0 }
 
 // limits are the scores, in log-odds, that so few clean links of the class reach;
 // −Inf while that is not known.
 func (c *clean) limits() (suspicious, dangerous float64) {
-	if c.limit[0].Load() == 0 {
+	if !c.known() {
 		return math.Inf(-1), math.Inf(-1)
 	}
 	return math.Float64frombits(c.limit[0].Load()), math.Float64frombits(c.limit[1].Load())
