@@ -27,7 +27,7 @@ type Traits struct {
 	Markers [NumMarkers]uint64
 	n       int
 	tokens  [MaxTokens]uint32
-	seen    [2 * MaxTokens]uint32 // hash table of the tokens, each with 1 added
+	seen    [2 * MaxTokens]uint16 // hash table: 1 + place in tokens
 }
 
 // The markers.
@@ -75,14 +75,14 @@ func (t *Traits) Add(h uint64) {
 	}
 	i := token % uint32(len(t.seen))
 	for t.seen[i] != 0 {
-		if t.seen[i] == token+1 {
+		if t.tokens[t.seen[i]-1] == token {
 			return
 		}
 		i = (i + 1) % uint32(len(t.seen))
 	}
-	t.seen[i] = token + 1
 	t.tokens[t.n] = token
 	t.n++
+	t.seen[i] = uint16(t.n)
 }
 
 // Join makes one hash of two. It keeps no secret that a and b do not keep, and

@@ -512,33 +512,72 @@ func (c *inquiry) threat() evidence.Assertion {
 
 func threat(class int) evidence.Assertion { return evidence.Phishing + evidence.Assertion(class) }
 
-// explain adds what moved the score to the reasons.
+// explain adds what moved the score to the reasons. It finds out which weigh
+// most before it writes them down.
 func (c *inquiry) explain(v *Verdict) {
-	counts := func(w float64) bool { return math.Abs(w) >= leastReason }
-	for i := range c.rung {
-		if counts(c.weight[i]) {
-			n := &c.f.sums[i].slow
-			v.add(Reason{Subject: c.subject[i], Basis: Counts, Weight: c.weight[i],
-				Bad: n.bad, Good: n.good, Raters: c.rung[i].raters})
-		}
+	var top heaviest
+	for i, w := range c.weight {
+		top.offer(w, partRung, i)
 	}
 	for i, w := range c.netWeight {
-		if counts(w) {
-			v.add(c.netReason(i))
-		}
+		top.offer(w, partNet, i)
 	}
 	for i, w := range c.markWeight {
-		if counts(w) {
-			n := &c.mark[i].slow
-			v.add(Reason{Marker: Marker(i + 1), Basis: Alike, Weight: w, Bad: n.bad, Good: n.good})
-		}
+		top.offer(w, partMark, i)
 	}
-	if counts(c.spelt) {
-		v.add(Reason{Basis: Spelling, Weight: c.spelt})
+	top.offer(c.spelt, partSpelling, 0)
+	for _, x := range top.parts[:top.n] {
+		switch x.part {
+		case partRung:
+			n := &c.f.sums[x.i].slow
+			v.add(Reason{Subject: c.subject[x.i], Basis: Counts, Weight: x.weight,
+				Bad: n.bad, Good: n.good, Raters: c.rung[x.i].raters})
+		case partNet:
+			v.add(c.netReason(int(x.i)))
+		case partMark:
+			n := &c.mark[x.i].slow
+			v.add(Reason{Marker: Marker(x.i + 1), Basis: Alike, Weight: x.weight, Bad: n.bad, Good: n.good})
+		case partSpelling:
+			v.add(Reason{Basis: Spelling, Weight: x.weight})
+		}
 	}
 	if c.wellKnown || c.root {
 		v.add(Reason{Subject: c.subject[rungTenant], Basis: WellKnown, Weight: c.p.WellKnownWeight})
 	}
+}
+
+// heaviest keeps the parts of a score that weigh most, heaviest first.
+type heaviest struct {
+	parts [MaxReasons]weighed
+	n     int
+}
+
+type weighed struct {
+	weight  float64
+	part, i uint8
+}
+
+const (
+	partRung = iota
+	partNet
+	partMark
+	partSpelling
+)
+
+func (h *heaviest) offer(w float64, part, i int) {
+	if math.Abs(w) < leastReason {
+		return
+	}
+	at := h.n
+	for at > 0 && math.Abs(h.parts[at-1].weight) < math.Abs(w) {
+		at--
+	}
+	if at == MaxReasons {
+		return
+	}
+	h.n = min(h.n+1, MaxReasons)
+	copy(h.parts[at+1:h.n], h.parts[at:])
+	h.parts[at] = weighed{w, uint8(part), uint8(i)}
 }
 
 // telling is the address of which a kind of network says most.
