@@ -42,6 +42,11 @@ const (
 	markAt      = trendAt + nLevels
 	markTrendAt = markAt + nMarkers
 	nFeatures   = markTrendAt + nMarkers
+
+	// Behind the features stands what the tokens say, all together: its weight
+	// decides how much spelling counts where more is known.
+	spellingAt = nFeatures
+	nParts     = nFeatures + 1
 )
 
 // Gates: what is known of host and tenant, apart for platforms and own domains.

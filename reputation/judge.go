@@ -191,7 +191,7 @@ func (c *inquiry) weigh() {
 		c.markWeight[i] = part(markAt+i, markTrendAt+i)
 		spelling += c.markWeight[i]
 	}
-	c.spelt = m.spelling(c.traits.Tokens())
+	c.spelt = m.weight(gate, spellingAt) * m.spelling(c.traits.Tokens())
 	spelling += c.spelt
 	z += c.bias + spelling
 	if c.wellKnown || c.root {

@@ -10,11 +10,11 @@ import (
 
 // The model is a logistic regression over features and tokens,
 //
-//	z = logit root + W[gate]·x + Σ lexicon[token]
+//	z = logit root + W[gate]·(x, Σ lexicon[token])
 //
 // with a vector of weights for each gate (see gateHostBad), so that what is
-// known of the host decides how much its neighbours count. Untrained, each rung
-// has the weight 1 and all else 0: the plain chain.
+// known of the host decides how much its neighbours and its spelling count.
+// Untrained, each rung has the weight 1 and all else 0: the plain chain.
 //
 // It learns from what became of the links that were seen in traffic, by what
 // was known when they were first seen: from reports that they were bad, and
@@ -26,8 +26,8 @@ import (
 // The fold writes it; judges read it without a lock, each weight at once.
 type model struct {
 	Model
-	weights [nGates][nFeatures]atomic.Uint64 // bits of a float64, less those at the start
-	squares [nGates][nFeatures]float64
+	weights [nGates][nParts]atomic.Uint64 // bits of a float64, less those at the start
+	squares [nGates][nParts]float64
 	lexicon atomic.Pointer[lexicon]
 	lessons uint64 // how many it had
 	delays  delays
@@ -47,9 +47,9 @@ type token struct {
 	z, n float32       // as in the paper
 }
 
-// start is the weight before the first lesson.
+// start is the weight before the first lesson. (The lexicon is empty then.)
 func start(feature int) float64 {
-	if feature >= weightAt && feature < weightAt+nLevels {
+	if feature >= weightAt && feature < weightAt+nLevels || feature == spellingAt {
 		return 1
 	}
 	return 0
@@ -72,14 +72,14 @@ func (m *model) spelling(tokens []uint32) (z float64) {
 }
 
 // score is z of the page above.
-func (m *model) score(gate int, x *[nFeatures]float32, tokens []uint32) float64 {
+func (m *model) score(gate int, x *[nFeatures]float32, spelling float64) float64 {
 	z := logit(m.Root)
 	for i, v := range x {
 		if v != 0 {
 			z += float64(m.weight(gate, i) * float64(v))
 		}
 	}
-	return z + m.spelling(tokens)
+	return z + float64(m.weight(gate, spellingAt)*spelling)
 }
 
 // teach is a step of both learners towards bad or good, with a weight in (0, 1].
@@ -91,32 +91,43 @@ func (m *model) teach(s *sighting, bad bool, weight float64, slow bool) {
 	if slow {
 		rate, alpha = m.SlowRate, m.SlowAlpha
 	}
-	g := sigmoid(m.score(int(s.gate), &s.x, s.tokens))
+	gate, spelling := int(s.gate), m.spelling(s.tokens)
+	g := sigmoid(m.score(gate, &s.x, spelling))
 	if bad {
 		g--
 	}
 	g *= weight
 	m.lessons++
-	w, squares := &m.weights[s.gate], &m.squares[s.gate]
+	spellingWeight := m.weight(gate, spellingAt)
 	for i, v := range s.x {
-		if v == 0 {
-			continue
+		if v != 0 {
+			m.step(gate, i, g*float64(v), rate)
 		}
-		gi := g * float64(v)
-		squares[i] += float64(gi * gi)
-		at := math.Float64frombits(w[i].Load()) - float64(rate*gi)/math.Sqrt(squares[i]+1)
-		if i != biasAt {
-			at = max(min(at, maxW-start(i)), minW-start(i))
-		}
-		w[i].Store(math.Float64bits(at))
 	}
+	m.step(gate, spellingAt, g*spelling, rate)
+	m.spell(s.tokens, g*spellingWeight, alpha)
+}
+
+// step is one of AdaGrad.
+func (m *model) step(gate, i int, g, rate float64) {
+	w, squares := &m.weights[gate][i], &m.squares[gate][i]
+	*squares += float64(g * g)
+	at := math.Float64frombits(w.Load()) - float64(rate*g)/math.Sqrt(*squares+1)
+	if i != biasAt {
+		at = max(min(at, maxW-start(i)), minW-start(i))
+	}
+	w.Store(math.Float64bits(at))
+}
+
+// spell is a step of FTRL-proximal for each token.
+func (m *model) spell(tokens []uint32, g, alpha float64) {
 	lex := m.lexicon.Load()
 	if lex == nil {
 		lex = new(lexicon)
 		m.lexicon.Store(lex)
 	}
 	gg := float64(g * g)
-	for _, t := range s.tokens {
+	for _, t := range tokens {
 		at := &lex[t]
 		w := float64(math.Float32frombits(at.w.Load()))
 		root := math.Sqrt(float64(at.n) + gg)

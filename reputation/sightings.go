@@ -155,7 +155,7 @@ func (t *Table) look(tg *target, s *sighting, d uint16) {
 	s.gate, s.marks = uint8(f.gate), v.markAt
 	s.above = slices.Clone(v.appendNets(s.lad.appendAbove(t.scratch[:0])))
 	s.tokens = slices.Clone(v.traits.Tokens())
-	s.z = float32(t.model.score(f.gate, &s.x, s.tokens))
+	s.z = float32(t.model.score(f.gate, &s.x, t.model.spelling(s.tokens)))
 	if y, ok := t.openDiary(s.lad[rungTenant], d); ok {
 		for i, h := range s.marks {
 			if h != 0 && y.claim(h, false) {

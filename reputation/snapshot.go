@@ -32,7 +32,7 @@ import (
 // forgery: who can write it can make anything look safe.
 const (
 	snapshotMagic   = "headlght"
-	snapshotVersion = 2
+	snapshotVersion = 3
 	entryBytes      = 48
 	tokenBytes      = 16
 	// The least that a sighting takes: it has from none to MaxTokens tokens besides.
