@@ -243,3 +243,73 @@ func BenchmarkApply(b *testing.B) {
 		delete(tables, n) // its URLs are not what the others expect
 	}
 }
+
+// trafficURL is the i-th link of a traffic: names and paths of words and numbers,
+// as people and gangs make them; a fifth are of gangs.
+func trafficURL(i int) (url, host string, bad bool) {
+	words := [...]string{"garden", "north", "cloud", "secure", "update", "river", "account", "photo", "market", "verify", "news", "team"}
+	w := func(n int) string { return words[(i/n)%len(words)] }
+	bad = i%5 == 0
+	host = fmt.Sprintf("www.%s-%s%d.com", w(1), w(7), i)
+	if bad {
+		host = fmt.Sprintf("%s-%s-login%d.net", w(3), w(11), i)
+	}
+	return fmt.Sprintf("https://%s/%s/%s-%d/index.html?id=%d", host, w(5), w(13), i%1000, i), host, bad
+}
+
+// learnt builds a table by traffic: each link is seen once at two addresses, and
+// the bad ones are reported a minute later.
+func learnt(links int) *reputation.Table {
+	t := reputation.NewTable(tableKey)
+	seq := uint64(0)
+	say := func(at time.Time, rater string, s evidence.Subject, a evidence.Assertion, o evidence.Subject) {
+		seq++
+		t.Apply(evidence.Entry{Seq: seq, Record: evidence.Record{Time: at, Rater: rater, Subject: s, Assertion: a, Object: o, Count: 1}})
+	}
+	for i := range links {
+		at := tableStart.Add(time.Duration(i) * time.Second)
+		url, host, bad := trafficURL(i)
+		l, _ := link.Parse(url)
+		for k := range 2 {
+			net := (i*7 + k*31) % 4096
+			addr := evidence.Subject{Kind: evidence.Addr, Key: fmt.Sprintf("10.%d.%d.%d", net>>6, net&63<<2, i%250)}
+			say(at, evidence.SightingRater, evidence.Subject{Kind: evidence.Host, Key: host}, evidence.ResolvesTo, addr)
+			say(at, evidence.SightingRater, addr, evidence.AnnouncedIn, evidence.Subject{Kind: evidence.Prefix, Key: fmt.Sprintf("10.%d.0.0/16", net>>6)})
+			say(at, evidence.SightingRater, addr, evidence.OriginatedBy, evidence.Subject{Kind: evidence.AS, Key: fmt.Sprint(64512 + net>>6)})
+		}
+		say(at, evidence.SightingRater, tableKey.Seal(l), evidence.Seen, evidence.Subject{})
+		if bad {
+			say(at.Add(time.Minute), "feed/one", evidence.Subject{Kind: evidence.URL, Key: l.URL()}, evidence.Phishing, evidence.Subject{})
+		}
+	}
+	return t
+}
+
+// BenchmarkJudgeLearnt judges with everything on: two addresses a host with
+// their networks, all markers, and a trained lexicon. Half of the links are in
+// the table, half are new, in an order that no cache foresees.
+func BenchmarkJudgeLearnt(b *testing.B) {
+	for _, n := range []int{30_000, 300_000} {
+		b.Run(fmt.Sprintf("%d_links", n), func(b *testing.B) {
+			t := learnt(n)
+			links := make([]link.Link, 1<<16)
+			for i := range links {
+				url, _, _ := trafficURL(int(uint64(i) * 0x9e3779b97f4a7c15 >> 20 % uint64(2*n)))
+				links[i], _ = link.Parse(url)
+			}
+			p, now := reputation.DefaultPolicy(), tableStart.Add(time.Duration(n+3600)*time.Second)
+			b.ReportMetric(float64(t.Len()), "subjects")
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				i := time.Now().Nanosecond()
+				for pb.Next() {
+					if v := t.Judge(links[i&(len(links)-1)], p, now); v.Score < 0 {
+						b.Fatal(v)
+					}
+					i++
+				}
+			})
+		})
+	}
+}
