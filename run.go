@@ -58,6 +58,9 @@ func (s *Service) observe(ctx context.Context) {
 			}
 			seen[x.link] = true
 			s.recent.add(x.link, x.level, now)
+			if !s.table.Wants(x.link, now) {
+				continue // the fold would not count it: it is not worth the log
+			}
 			records = append(records, evidence.Record{
 				Time:      now,
 				Rater:     evidence.SightingRater,

@@ -390,3 +390,23 @@ func TestNumbersOfAModelAreBounded(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestASightingIsWantedUntilItsTenantHasGivenEnough(t *testing.T) {
+	s := tell(t)
+	wants := func(want bool, url string) {
+		t.Helper()
+		if got := s.table.Wants(s.link(url), s.now); got != want {
+			t.Errorf("%s is wanted: %v", url, got)
+		}
+	}
+	for i := range 3 {
+		url := fmt.Sprintf("http://shop.net/%d", i)
+		wants(true, url)
+		s.see(url)
+		wants(false, url) // the same URL again
+	}
+	wants(false, "http://www.shop.net/new") // a fourth of the tenant
+	wants(true, "http://other.net/")
+	s.now = s.now.Add(day)
+	wants(true, "http://shop.net/0")
+}

@@ -2,8 +2,10 @@ package reputation
 
 import (
 	"slices"
+	"time"
 
 	"headlight.example/evidence"
+	"headlight.example/link"
 )
 
 // A sighting says only that a link was seen. It becomes a good unit, of the day
@@ -135,6 +137,18 @@ func (t *Table) sight(tg *target, d uint16, at int64) {
 	t.put(lad[rungTenant], tenantAt, &tenant)
 	t.put(lad[rungURL], childAt, &child)
 	t.queue.push(s)
+}
+
+// Wants reports whether a sighting of the link at that time would be taken in,
+// as far as the table knows by now: not if the URL was seen on that day, or if
+// the tenant has given enough. It reads memory only, as Judge does.
+func (t *Table) Wants(l link.Link, now time.Time) bool {
+	lad, d := t.climb(l), dayOf(now.Unix())
+	if child, ok := t.get(lad[rungURL]); ok && child.day == d && child.good&1 != 0 {
+		return false
+	}
+	tenant, ok := t.get(lad[rungTenant])
+	return !ok || tenant.day != d || tenant.marks>>todayShift&maxSightings < maxSightings
 }
 
 // look notes what the model sees of a link.
