@@ -183,12 +183,14 @@ func (t *Table) marks(tg *target) [nMarkers]uint64 {
 		return s.marks
 	}
 	v := view{kind: tg.kind, host: tg.host, self: tg.self}
+	var traits evidence.Traits
 	if tg.sealed.URL != "" {
-		t.key.Unseal(tg.link, &tg.sealed, &v.traits)
+		t.key.Unseal(tg.link, &tg.sealed, &traits)
 	} else {
-		t.key.Markers(tg.link, &v.traits)
+		t.key.Markers(tg.link, &traits)
 	}
 	v.place(t)
+	v.setMarks(&traits.Markers)
 	return v.markAt
 }
 

@@ -104,7 +104,8 @@ func (b *belief) z() float64 { return (b.zfast + b.zslow) / 2 }
 // features gives those of what was read.
 func (v *view) features(m *Model, day uint16, f *features) {
 	f.x[biasAt] = 1
-	b := m.start()
+	start := m.start()
+	b := start
 	down := func(i int) {
 		if v.lad[i] != 0 {
 			kappa := m.KappaOwn
@@ -128,7 +129,7 @@ func (v *view) features(m *Model, day uint16, f *features) {
 	}
 	for i := range v.mark {
 		if v.markAt[i] != 0 {
-			b := m.start()
+			b := start
 			f.x[markAt+i], f.x[markTrendAt+i] = b.step(&v.mark[i], m.KappaAbove)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Judge says what the table means for a link. It reads memory only, takes no
-// lock, allocates nothing, and costs less than 5 µs with every subject out of the
+// lock, and allocates nothing; bench has what it costs with every subject out of the
 // processor's caches. The zero Link is Unknown.
 //
 // The argument goes like this. An operator's word settles the case. A list that
@@ -79,8 +79,10 @@ type inquiry struct {
 	weight     [nRungs]float64
 	netWeight  [nNets]float64
 	markWeight [nMarkers]float64
+	prior      float64
 	bias       float64
-	spelt      float64
+	spelling   float64 // of all tokens
+	spelt      float64 // what that adds
 	score      float64 // all of it
 	warning    float64 // but what may not warn: what speaks against a platform
 	solid      float64 // but what may not block either: neighbours and spelling
@@ -100,9 +102,7 @@ func (c *inquiry) open(t *Table, l link.Link, p *Policy, now time.Time) {
 			c.lad[i] = t.hash(c.subject[i])
 		}
 	}
-	if c.kind != Address {
-		c.touched ^= t.touch(c.host)
-	}
+	c.touch(t)
 	c.nameThem()
 	for i := range c.names {
 		c.nameAt[i] = t.key.Hash(nameKind, c.name[i].Key)
@@ -114,15 +114,11 @@ func (c *inquiry) open(t *Table, l link.Link, p *Policy, now time.Time) {
 	} else if l.Platform() == link.None {
 		_, c.wellKnown = t.wellKnown[c.lad[rungTenant]]
 	}
-	switch {
-	case c.wellKnown, c.root: // nobody asks how it is spelt
-	case t.model.lexicon.Load() == nil: // nobody has learnt how to read it
-		t.key.Markers(l, &c.traits)
+	if !c.wellKnown && !c.root { // else nobody asks where it is and how it is spelt
 		c.place(t)
-	default:
-		t.key.Traits(l, &c.traits)
-		c.place(t)
-		c.addNetTokens()
+		if t.model.lexicon.Load() != nil { // else nothing is known of spelling
+			c.spell()
+		}
 	}
 	c.read(t, c.day)
 	for i, h := range c.nameAt[:c.names] {
@@ -134,6 +130,15 @@ func (c *inquiry) open(t *Table, l link.Link, p *Policy, now time.Time) {
 		c.popular = rank > 0 && rank >= rankStep(p.VetoRank) && p.VetoRank > 0
 	}
 	c.bare = len(l.URL()) == len(l.Host())+1
+}
+
+// spell looks at how the link is spelt.
+func (c *inquiry) spell() {
+	var traits evidence.Traits
+	c.t.key.Traits(c.l, &traits)
+	c.setMarks(&traits.Markers)
+	c.addNetTokens(&traits)
+	c.spelling = c.t.model.spelling(traits.Tokens())
 }
 
 // nameThem gathers the names and paths around the link that a list may name.
@@ -171,7 +176,8 @@ func (c *inquiry) weigh() {
 		}
 		return m.weight(gate, i)*x[i] + m.weight(gate, trend)*x[trend]
 	}
-	z := logit(c.p.Prior)
+	c.prior = logit(c.p.Prior)
+	z := c.prior
 	c.bias = m.weight(gate, biasAt)
 	above := 0.
 	for i, level := range levelOf {
@@ -191,7 +197,7 @@ func (c *inquiry) weigh() {
 		c.markWeight[i] = part(markAt+i, markTrendAt+i)
 		spelling += c.markWeight[i]
 	}
-	c.spelt = m.weight(gate, spellingAt) * m.spelling(c.traits.Tokens())
+	c.spelt = m.weight(gate, spellingAt) * c.spelling
 	spelling += c.spelt
 	z += c.bias + spelling
 	if c.wellKnown || c.root {
@@ -205,9 +211,17 @@ func (c *inquiry) weigh() {
 	c.solid = c.warning - max(spelling, 0) - max(above-max(c.weight[rungPlatform], 0)-c.p.AboveCap, 0)
 }
 
+// shift is what the policy's prior adds to the model's, in log-odds.
+func (c *inquiry) shift() float64 {
+	if c.p.Prior == c.t.model.Root {
+		return 0
+	}
+	return c.prior - logit(c.t.model.Root)
+}
+
 // posterior is what the plain chain down to a rung makes of the link.
 func (c *inquiry) posterior(i int) float64 {
-	return sigmoid(c.f.chain[i] - logit(c.t.model.Root) + logit(c.p.Prior))
+	return sigmoid(c.f.chain[i] + c.shift())
 }
 
 // settle finds the operator's word: on the URL or path, then in the policy,
@@ -325,7 +339,7 @@ func (c *inquiry) limits() (suspicious, dangerous float64) {
 	limits := c.p.Thresholds[c.kind]
 	suspicious, dangerous = oddsOf(limits.Suspicious), oddsOf(limits.Dangerous)
 	if c.p.CleanLimits {
-		shift := logit(c.p.Prior) - logit(c.t.model.Root)
+		shift := c.shift()
 		s, d := c.t.model.clean[c.kind].limits()
 		suspicious, dangerous = max(suspicious, s+shift), max(dangerous, d+shift)
 	}

@@ -156,10 +156,13 @@ func (t *Table) look(tg *target, s *sighting, d uint16) {
 	var v view
 	var f features
 	v.lad, v.kind, v.host, v.self = tg.lad, tg.kind, tg.host, tg.self
-	spelt := t.traits(tg, &v.traits)
+	v.touch(t)
+	var traits evidence.Traits
+	spelt := t.traits(tg, &traits)
 	v.place(t)
+	v.setMarks(&traits.Markers)
 	if spelt {
-		v.addNetTokens()
+		v.addNetTokens(&traits)
 	}
 	v.read(t, d)
 	v.features(&t.model.Model, d, &f)
@@ -168,7 +171,7 @@ func (t *Table) look(tg *target, s *sighting, d uint16) {
 	}
 	s.gate, s.marks = uint8(f.gate), v.markAt
 	s.above = slices.Clone(v.appendNets(s.lad.appendAbove(t.scratch[:0])))
-	s.tokens = slices.Clone(v.traits.Tokens())
+	s.tokens = slices.Clone(traits.Tokens())
 	s.z = float32(t.model.score(f.gate, &s.x, t.model.spelling(s.tokens)))
 	if y, ok := t.openDiary(s.lad[rungTenant], d); ok {
 		for i, h := range s.marks {

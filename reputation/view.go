@@ -18,15 +18,14 @@ const (
 	spelledMarkers = markSubdomain + 1
 )
 
-// A view is what the table holds of a link, and what its spelling says: all
-// that the model sees.
+// A view is what the table holds of a link. With what the spelling says it is
+// all that the model sees.
 type view struct {
 	lad    ladder
 	kind   Class
 	novice bool       // nobody knows yet what clean links of the class look like
 	host   uint64     // of its tagHost entry; of its tagAddr entry, if it is an address
 	self   netip.Addr // the host, if it is an address
-	traits evidence.Traits
 
 	rung    [nRungs]entry
 	route   [maxAddrs]route
@@ -64,7 +63,7 @@ func (t *Table) hostOf(l link.Link) (uint64, netip.Addr) {
 // addresses of a platform is known of the platform.
 func (v *view) isPlatform() bool { return v.kind != OwnDomain && v.kind != Address }
 
-// place finds where the host is, and with that the markers.
+// place finds where the host is.
 func (v *view) place(t *Table) {
 	if v.kind != Address {
 		v.nroutes = t.routesOf(v.host, &v.route, &v.touched)
@@ -76,7 +75,10 @@ func (v *view) place(t *Table) {
 	for i := range v.nroutes {
 		v.netAt[i] = t.nets(&v.route[i])
 	}
-	m := &v.traits.Markers
+}
+
+// setMarks sets the markers: those of the spelling, and those of that and the place.
+func (v *view) setMarks(m *[evidence.NumMarkers]uint64) {
 	copy(v.markAt[:], m[:spelledMarkers])
 	if v.nroutes == 0 || v.netAt[0][netAS] == 0 || m[evidence.Ending] == 0 {
 		return
@@ -89,21 +91,21 @@ func (v *view) place(t *Table) {
 }
 
 // addNetTokens adds what the addresses say to the tokens.
-func (v *view) addNetTokens() {
-	m := &v.traits.Markers
+func (v *view) addNetTokens(traits *evidence.Traits) {
+	m := &traits.Markers
 	for i := range v.nroutes {
 		nets := &v.netAt[i]
 		for j, h := range nets[:netAddr] {
 			if h != 0 && !v.said(i, j) {
-				v.traits.Add(h)
+				traits.Add(h)
 			}
 		}
 		if as := nets[netAS]; as != 0 && !v.said(i, netAS) {
-			v.traits.Add(evidence.Join(as, m[evidence.Ending]+1))
+			traits.Add(evidence.Join(as, m[evidence.Ending]+1))
 		}
 	}
 	if v.nroutes > 0 && v.netAt[0][netAS] != 0 {
-		v.traits.Add(evidence.Join(v.netAt[0][netAS], m[evidence.PathShape]+1))
+		traits.Add(evidence.Join(v.netAt[0][netAS], m[evidence.PathShape]+1))
 	}
 }
 
@@ -117,13 +119,19 @@ func (v *view) said(addr, net int) bool {
 	return false
 }
 
+// touch begins to load what is needed whatever the place is: place waits for
+// memory, and these need not wait for it.
+func (v *view) touch(t *Table) {
+	v.touched ^= t.touch(v.host)
+	for _, h := range v.lad {
+		v.touched ^= t.touch(h)
+	}
+}
+
 // read looks the counts up. All first loads come before all reads, and so wait
 // for memory together and not one after another.
 func (v *view) read(t *Table, day uint16) {
 	v.novice = !t.model.clean[v.kind].known()
-	for _, h := range v.lad {
-		v.touched ^= t.touch(h)
-	}
 	if !v.isPlatform() {
 		for i := range v.nroutes {
 			for _, h := range v.netAt[i] {
