@@ -205,6 +205,26 @@ func (p *Prober) Probe(ctx context.Context, q Question) Visit {
 	}
 }
 
+// Resolve asks DNS about a link and no web server, whatever the policy says. It
+// blocks until that is done or ctx is.
+func (p *Prober) Resolve(ctx context.Context, l link.Link) Visit {
+	going := p.running()
+	if going.Err() != nil {
+		return ended(l, Halted)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(going, cancel)()
+	v := ended(l, Resolved)
+	h := &v.Hops[0]
+	h.Names = p.cfg.Resolver.Resolve(ctx, l.Host(), l.Domain())
+	if h.Outcome = p.mayAsk(ctx, h, 0, v.Time); len(h.Names.Addrs) > 0 {
+		h.Outcome = Resolved // also if the time was over before all was told
+	}
+	v.Outcome, v.Elapsed = h.Outcome, time.Since(v.Time)
+	return v
+}
+
 // fly makes the visit of a flight.
 func (p *Prober) fly(ctx, going context.Context, q Question, f *flight) {
 	defer func() {

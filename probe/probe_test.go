@@ -17,6 +17,7 @@ import (
 	"headlight.example/evidence"
 	"headlight.example/link"
 	"headlight.example/probe"
+	"headlight.example/reputation"
 )
 
 func TestAVisitFromLinkToEvidence(t *testing.T) {
@@ -75,7 +76,7 @@ func TestAVisitFromLinkToEvidence(t *testing.T) {
 	for _, r := range v.Records(cfg.Key, false) {
 		got = append(got, fmt.Sprintf("%s %s %s", r.Subject.Key, r.Assertion, r.Object.Key))
 	}
-	if want := "www.a.example resolves-to 127.0.0.1\n127.0.0.1 announced-in 127.0.0.0/8\n127.0.0.0/8 originated-by 64500"; strings.Join(got, "\n") != want {
+	if want := "www.a.example resolves-to 127.0.0.1\n127.0.0.1 announced-in 127.0.0.0/8\n127.0.0.1 originated-by 64500"; strings.Join(got, "\n") != want {
 		t.Errorf("records:\n%s\nwant:\n%s", strings.Join(got, "\n"), want)
 	}
 
@@ -99,6 +100,57 @@ func TestAVisitFromLinkToEvidence(t *testing.T) {
 	}
 	if byHost, err := cfg.Ledger.About(t.Context(), "www.a.example", v.Time.Add(-time.Minute), v.Time.Add(time.Minute), 10); err != nil || len(byHost) != 1 || byHost[0].Visit != v.ID {
 		t.Errorf("by host: %+v, %v", byHost, err)
+	}
+}
+
+// What DNS alone tells: the first four addresses, and to whom they belong. The
+// fold has a use for each of these records, and for no other form of them.
+func TestResolveTellsWhereAHostIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 6 {
+		w.name(fmt.Sprintf("a.example A 127.0.0.%d", i+1))
+	}
+	cfg := w.config()
+	p := newProber(t, cfg)
+	v := p.Resolve(t.Context(), parse(t, "http://a.example/s3cr3t"))
+	if v.Outcome != probe.Resolved || !v.ID.IsZero() {
+		t.Errorf("outcome %s, id %s", v.Outcome, v.ID)
+	}
+	rs := v.Records(cfg.Key, false)
+	var got []string
+	for _, r := range rs {
+		got = append(got, fmt.Sprintf("%s %s", r.Subject.Kind, r.Assertion))
+	}
+	want := strings.TrimSuffix(strings.Repeat("host resolves-to, addr announced-in, addr originated-by, ", 4), ", ")
+	if strings.Join(got, ", ") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	w.name("bad.example A 127.0.0.3")
+	bad := p.Resolve(t.Context(), parse(t, "http://bad.example/"))
+	rs = append(rs, bad.Records(cfg.Key, false)...)
+	rs = append(rs, evidence.Record{
+		Time: v.Time, Rater: "feed/list", Subject: evidence.Subject{Kind: evidence.URL, Key: "bad.example/"}, Assertion: evidence.Phishing, Count: 1,
+	})
+	table := reputation.NewTable(cfg.Key)
+	for i, r := range rs {
+		table.Apply(evidence.Entry{Seq: uint64(i) + 1, Record: r})
+	}
+	rungs := make(map[evidence.Kind]int)
+	for _, r := range table.Explain(v.Link, reputation.DefaultPolicy(), v.Time) {
+		rungs[r.Subject.Kind]++
+	}
+	if rungs[evidence.Addr] == 0 || rungs[evidence.Prefix] == 0 || rungs[evidence.AS] == 0 {
+		t.Errorf("rungs of the link by kind: %v; want the networks that it shares with a bad one too", rungs)
+	}
+
+	if v := p.Resolve(t.Context(), parse(t, "http://none.example/")); v.Outcome != probe.NoName || len(v.Records(cfg.Key, false)) != 0 {
+		t.Errorf("of a name that is not there: %s, %v", v.Outcome, v.Records(cfg.Key, false))
+	}
+	p.Halt()
+	asked := w.count("b.example. A")
+	if v := p.Resolve(t.Context(), parse(t, "http://b.example/")); v.Outcome != probe.Halted || w.count("b.example. A") != asked {
+		t.Errorf("halted: %s", v.Outcome)
 	}
 }
 

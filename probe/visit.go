@@ -167,9 +167,14 @@ func tlsOf(cs *tls.ConnectionState, host string, roots *x509.CertPool, now time.
 	return t
 }
 
+// toldAddrs is how many addresses of a host are told: as many as the fold keeps.
+const toldAddrs = 4
+
 // Records are the relations that a visit has shown, to be appended to the log:
-// each host that was resolved, its addresses, their prefixes and systems, and
-// where links redirect to. Links are sealed under key, since nobody reported
+// each host that was resolved, its first four addresses, the prefix and the
+// system of each, and where links redirect to. The subject of a network is the
+// address: which network it is in is a fact of the time of the visit. Links are
+// sealed under key, since nobody reported
 // them by redirecting there; the one that was asked about stands in clear if
 // reported says that somebody had reported it.
 func (v *Visit) Records(key *evidence.Key, reported bool) []evidence.Record {
@@ -193,7 +198,7 @@ func (v *Visit) Records(key *evidence.Key, reported bool) []evidence.Record {
 		h := &v.Hops[i]
 		_, literal := h.Link.Addr()
 		host := evidence.Subject{Kind: evidence.Host, Key: h.Link.Host()}
-		for _, a := range h.Names.Addrs {
+		for _, a := range h.Names.Addrs[:min(len(h.Names.Addrs), toldAddrs)] {
 			addr := evidence.Subject{Kind: evidence.Addr, Key: a.Addr.String()}
 			if !literal {
 				say(host, evidence.ResolvesTo, addr)
@@ -201,10 +206,9 @@ func (v *Visit) Records(key *evidence.Key, reported bool) []evidence.Record {
 			if !a.Prefix.IsValid() {
 				continue
 			}
-			prefix := evidence.Subject{Kind: evidence.Prefix, Key: a.Prefix.String()}
-			say(addr, evidence.AnnouncedIn, prefix)
+			say(addr, evidence.AnnouncedIn, evidence.Subject{Kind: evidence.Prefix, Key: a.Prefix.String()})
 			if a.AS != 0 {
-				say(prefix, evidence.OriginatedBy, evidence.Subject{Kind: evidence.AS, Key: strconv.FormatUint(uint64(a.AS), 10)})
+				say(addr, evidence.OriginatedBy, evidence.Subject{Kind: evidence.AS, Key: strconv.FormatUint(uint64(a.AS), 10)})
 			}
 		}
 		if i > 0 {
