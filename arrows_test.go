@@ -30,7 +30,7 @@ var floors = []struct {
 	{"reputation", []string{"link", "evidence"}},
 	{"feed", []string{"link", "netmap", "evidence"}},
 	{"probe", []string{"link", "evidence"}},
-	{"", []string{"link", "netmap", "message", "evidence", "reputation"}}, // the root, package headlight
+	{"", []string{"link", "netmap", "message", "evidence", "reputation", "probe"}}, // the root, package headlight
 	{"frontend/httpapi", []string{"link", "message", "evidence", "reputation", ""}},
 	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "internal/scoring", "", "frontend/httpapi"}},
 }

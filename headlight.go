@@ -52,6 +52,8 @@ type Config struct {
 	// that asks once sets it; a server should not, for clean sightings are what
 	// keeps shared houses from looking bad.
 	NoSightings bool
+	// Visits has links that are not known safe looked into; nil asks nobody.
+	Visits *VisitConfig
 }
 
 // Service judges and learns. All methods are safe for concurrent use.
@@ -68,6 +70,7 @@ type Service struct {
 	learn     *learner
 	sightings *sightings // nil if not wanted
 	recent    *recent
+	visits    *Visits // nil if there are none
 
 	saved     atomic.Uint64 // the last entry that is in the snapshot
 	closeOnce sync.Once
@@ -115,6 +118,9 @@ func open(ctx context.Context, cfg Config, log *evidence.DiskLog, logger *slog.L
 		return nil, err
 	}
 	s.recent = newRecent()
+	if s.visits, err = openVisits(s, cfg.Visits); err != nil {
+		return nil, err
+	}
 	s.learn = newLearner(log, s.table, s.recent.touch)
 	if !cfg.NoSightings {
 		s.sightings = newSightings()
@@ -178,20 +184,29 @@ func (s *Service) Network(a netip.Addr) (Network, bool) {
 
 // Check judges a link from memory. It never blocks and never allocates but to
 // note a link that is not known safe, so that its sighting can be learnt.
-func (s *Service) Check(l link.Link) reputation.Verdict {
-	v := s.table.Judge(l, s.policy.Load(), s.clock.now())
+func (s *Service) Check(l link.Link) reputation.Verdict { return s.check(l, nil) }
+
+// check is Check of a link that was found; found is nil if it stood alone.
+func (s *Service) check(l link.Link, found *message.Found) reputation.Verdict {
+	v := s.judgeQuietly(l)
 	if v.Level != reputation.Safe {
-		s.note(l, &v)
+		s.note(l, &v, found)
 	}
 	return v
+}
+
+// judgeQuietly judges without noting that the link was seen.
+func (s *Service) judgeQuietly(l link.Link) reputation.Verdict {
+	return s.table.Judge(l, s.policy.Load(), s.clock.now())
 }
 
 // note hands a sighting to the learning loop. If it is behind, the sighting is
 // dropped and counted: a question never waits. The link is cloned, so that no
 // part of a message outlives the call that scans it.
-func (s *Service) note(l link.Link, v *reputation.Verdict) {
+func (s *Service) note(l link.Link, v *reputation.Verdict, found *message.Found) {
 	if s.sightings != nil {
-		s.sightings.push(sighting{link: l.Clone(), level: v.Level})
+		leave := found != nil && s.visits != nil && unsubscribes(found)
+		s.sightings.push(sighting{link: l.Clone(), level: v.Level, unsubscribe: leave})
 	}
 }
 
@@ -220,7 +235,7 @@ func (s *Service) CheckURL(raw string) (Finding, error) {
 }
 
 func (s *Service) judge(f *Finding) {
-	f.Verdict = s.Check(f.Link)
+	f.Verdict = s.check(f.Link, &f.Found)
 	if !f.Link.Wrapper() {
 		return
 	}
@@ -229,7 +244,7 @@ func (s *Service) judge(f *Finding) {
 		return
 	}
 	f.Inner, f.Wrapper = inner, wrapper
-	v := s.Check(inner)
+	v := s.check(inner, &f.Found)
 	if f.Verdict.Level < reputation.Suspicious || f.Verdict.Level <= v.Level {
 		v.Link = f.Link
 		f.Verdict = v

@@ -2,6 +2,8 @@ package headlight
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"headlight.example/evidence"
@@ -19,8 +21,11 @@ const (
 )
 
 // Run does what goes on in the background: it logs sightings, publishes changed
-// verdicts and writes snapshots. It returns nil when ctx is done.
+// verdicts, writes snapshots and makes visits. It returns nil when ctx is done.
 func (s *Service) Run(ctx context.Context) error {
+	var visits sync.WaitGroup
+	visits.Go(func() { s.visits.run(ctx) })
+	defer visits.Wait()
 	drain := time.NewTicker(drainEvery)
 	defer drain.Stop()
 	snapshot := time.NewTicker(snapshotEvery)
@@ -46,28 +51,37 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 // observe takes the sightings out of the question loop: it watches their links
-// for changes and logs them, sealed. Then it publishes what has changed.
+// for changes and logs them, sealed; some wait for a moment until it is known
+// where they are. Then it publishes what has changed.
 func (s *Service) observe(ctx context.Context) {
 	now := s.clock.now()
 	if s.sightings != nil {
 		var records []evidence.Record
-		seen := make(map[link.Link]bool)
+		seen := make(map[link.Link]int)
+		var links []sighting
 		for _, x := range s.sightings.drain(nil) {
-			if seen[x.link] {
+			if i, ok := seen[x.link]; ok { // a header may say what an anchor does not
+				links[i].unsubscribe = links[i].unsubscribe || x.unsubscribe
 				continue
 			}
-			seen[x.link] = true
+			seen[x.link] = len(links)
+			links = append(links, x)
+		}
+		for _, x := range links {
 			s.recent.add(x.link, x.level, now)
-			if !s.table.Wants(x.link, now) {
-				continue // the fold would not count it: it is not worth the log
-			}
-			records = append(records, evidence.Record{
+			r := evidence.Record{
 				Time:      now,
 				Rater:     evidence.SightingRater,
 				Subject:   s.key.Seal(x.link),
 				Assertion: evidence.Seen,
 				Count:     1,
-			})
+			}
+			if s.visits.await(x, r) {
+				continue
+			}
+			if s.table.Wants(x.link, now) { // what the fold would not count is not worth the log
+				records = append(records, r)
+			}
 		}
 		if _, err := s.Append(ctx, records...); err != nil && ctx.Err() == nil {
 			s.logger.Warn("sightings not logged", "count", len(records), "err", err)
@@ -83,9 +97,13 @@ func (s *Service) observe(ctx context.Context) {
 func (s *Service) Close() error {
 	s.closeOnce.Do(func() {
 		s.observe(context.Background())
+		s.visits.close()
 		s.learn.stop()
 		if s.table.Applied() != s.saved.Load() { // who only asked has nothing to save
 			s.closeErr = writeTable(s.dir, snapshotFile, s.table)
+		}
+		if s.visits != nil {
+			s.closeErr = errors.Join(s.closeErr, s.visits.ledger.Close())
 		}
 		if err := s.log.Close(); err != nil {
 			s.closeErr = err

@@ -14,6 +14,8 @@ import (
 type sighting struct {
 	link  link.Link
 	level reputation.Level
+	// unsubscribe says that it was offered to leave a mailing list.
+	unsubscribe bool
 }
 
 const (
