@@ -32,7 +32,7 @@ var floors = []struct {
 	{"probe", []string{"link", "evidence"}},
 	{"", []string{"link", "netmap", "message", "evidence", "reputation", "probe"}}, // the root, package headlight
 	{"frontend/httpapi", []string{"link", "message", "evidence", "reputation", ""}},
-	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "internal/scoring", "", "frontend/httpapi"}},
+	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "probe", "internal/scoring", "", "frontend/httpapi"}},
 }
 
 func TestArrowsPointDown(t *testing.T) {

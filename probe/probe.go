@@ -115,21 +115,13 @@ func New(cfg Config) (*Prober, error) {
 	if cfg.Ledger == nil || cfg.Key == nil || cfg.Resolver == nil {
 		return nil, errors.New("a prober needs a ledger, a key and a resolver")
 	}
-	i := cfg.Identity
-	for _, s := range []string{i.About, i.From, i.Agent} {
-		if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' || r == '(' || r == ')' }) {
-			return nil, errors.New("identity: want printable ASCII without spaces, quotes and parentheses")
-		}
-	}
-	if i.Agent != "" {
-		if l, err := link.Parse(i.Agent); err != nil || !strings.HasPrefix(i.Agent, "https://") || l.URL() != l.Host()+"/" {
-			return nil, errors.New("identity: agent is not an https origin such as https://linkcheck.example")
-		}
+	if err := cfg.Identity.Validate(); err != nil {
+		return nil, err
 	}
 	cfg.Timeout = cmp.Or(cfg.Timeout, 15*time.Second)
 	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, 3*time.Second)
 	cfg.HeadTimeout = cmp.Or(cfg.HeadTimeout, 5*time.Second)
-	p := &Prober{cfg: cfg, policy: Safe, greeting: greeting(i), flights: make(map[link.Link]*flight)}
+	p := &Prober{cfg: cfg, policy: Safe, greeting: greeting(cfg.Identity), flights: make(map[link.Link]*flight)}
 	if cfg.Policy != nil {
 		p.policy = *cfg.Policy
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,21 @@ type Identity struct {
 	// https URL without a path; "" leaves visits unsigned, as nobody could look
 	// up the key.
 	Agent string
+}
+
+// Validate says what of an identity cannot be sent, or cannot be looked up.
+func (i *Identity) Validate() error {
+	for _, s := range []string{i.About, i.From, i.Agent} {
+		if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' || r == '(' || r == ')' }) {
+			return errors.New("identity: want printable ASCII without spaces, quotes and parentheses")
+		}
+	}
+	if i.Agent != "" {
+		if l, err := link.Parse(i.Agent); err != nil || !strings.HasPrefix(i.Agent, "https://") || l.URL() != l.Host()+"/" {
+			return errors.New("identity: agent is not an https origin such as https://linkcheck.example")
+		}
+	}
+	return nil
 }
 
 func (i *Identity) known() bool { return i.About != "" && i.From != "" }

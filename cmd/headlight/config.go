@@ -30,6 +30,7 @@ type Config struct {
 	Limits  LimitsConfig `toml:"limits"`
 	Log     LogConfig    `toml:"log"`
 	Netmap  NetmapConfig `toml:"netmap"`
+	Probe   ProbeConfig  `toml:"probe"`
 	Policy  PolicyConfig `toml:"policy"`
 	Feeds   []FeedConfig `toml:"feed"`
 
@@ -86,6 +87,7 @@ func DefaultConfig() *Config {
 		Tokens: TokensConfig{Appeals: true},
 		Limits: LimitsConfig{Rate: 100, ScanBytes: 32 << 20},
 		Netmap: NetmapConfig{Files: []string{}},
+		Probe:  defaultProbeConfig(),
 		Policy: defaultPolicyConfig(),
 	}
 }
@@ -112,6 +114,11 @@ func (s *server) needRestart(cfg *Config) (keys []string) {
 	differs("limits", old.Limits, cfg.Limits)
 	differs("log", old.Log, cfg.Log)
 	differs("feed", old.Feeds, cfg.Feeds)
+	visits := cfg.Probe
+	if visits.Mode == probeOff { // halts them at once
+		visits.Mode = old.Probe.Mode
+	}
+	differs("probe", old.Probe, visits)
 	return keys
 }
 
@@ -279,6 +286,9 @@ func (c *Config) validate(text []byte) error {
 	}
 	if c.Limits.ScanBytes < 1<<10 || c.Limits.ScanBytes > 1<<30 {
 		return wrong("limits.scan_bytes", "%d is not between 1 KiB and 1 GiB", c.Limits.ScanBytes)
+	}
+	if key, err := c.Probe.validate(); err != nil {
+		return wrong("probe."+key, "%v", err)
 	}
 	if key, err := c.Policy.validate(); err != nil {
 		return wrong("policy."+key, "%v", err)

@@ -15,7 +15,7 @@ func configCommand() *command {
 		short:    "print the configuration reference, or check a file",
 		about: `Without a file: prints headlight.toml, the reference of all keys with their defaults, to begin a file of your own with.
 
-With -config: checks the file, and the file of tokens that it names, and prints what is in effect, defaults and all. Secrets stand in files of their own, of which only the names are printed.`,
+With -config: checks the file, and the file of tokens that it names, and prints what is in effect, defaults and all, and below it what is asked of each class of links by the policy of [probe]. Secrets stand in files of their own, of which only the names are printed.`,
 		examples: []string{
 			"headlight config > headlight.toml",
 			"headlight config -config headlight.toml",
@@ -47,5 +47,12 @@ func printConfig(e *env, file string) error {
 	if _, err := cfg.policy(); err != nil {
 		return err
 	}
-	return toml.NewEncoder(e.out).Encode(cfg)
+	if err := toml.NewEncoder(e.out).Encode(cfg); err != nil {
+		return err
+	}
+	e.out.print("\n# What is asked of each class of links that are not known:\n")
+	for _, line := range cfg.Probe.policyLines() {
+		e.out.printf("#   %s\n", line)
+	}
+	return nil
 }

@@ -30,7 +30,7 @@ func serveCommand() *command {
 		short:    "run the service",
 		about: `Opens the data directory, answers the HTTP API, keeps up with the feeds of the config file, and writes a snapshot now and then, so that the next start is quick. With no file: on 127.0.0.1:8080, data in ./data.
 
-SIGTERM or SIGINT: takes no more requests, finishes what was begun within 10 seconds, writes a snapshot, and exits with 0. A second signal ends it at once; nothing that was acknowledged is lost by that. SIGHUP reads the config file again: policy, allow and deny lists, and tokens take effect at once; a bad file is refused and the old one stays.
+SIGTERM or SIGINT: takes no more requests, finishes what was begun within 10 seconds, writes a snapshot, and exits with 0. A second signal ends it at once; nothing that was acknowledged is lost by that. SIGHUP reads the config file again: policy, allow and deny lists, and tokens take effect at once; so does mode = "off" of [probe], which ends all visits; a bad file is refused and the old one stays.
 
 Under systemd (Type=notify) it says when it is ready.`,
 		examples: []string{
@@ -130,10 +130,14 @@ func (s *server) open(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
+	visits, err := s.cfg.visits()
+	if err != nil {
+		return err
+	}
 	bar := s.e.newLateProgress("opening", "entries folded")
 	defer bar.end()
 	s.svc, err = headlight.Open(ctx, headlight.Config{
-		Dir: s.cfg.Data, URL: url, Policy: policy, Networks: networks, Logger: s.logger, Progress: bar.fold,
+		Dir: s.cfg.Data, URL: url, Policy: policy, Networks: networks, Visits: visits, Logger: s.logger, Progress: bar.fold,
 	})
 	if err != nil {
 		return explainOpen(s.cfg.Data, err)
@@ -263,12 +267,27 @@ func (s *server) reload() error {
 	s.svc.SetPolicy(policy)
 	s.svc.SetNetworks(networks)
 	s.api.SetTokens(tokens)
+	s.haltVisits(cfg.Probe.Mode == probeOff)
 	if keys := s.needRestart(cfg); len(keys) > 0 {
 		s.logger.Warn("some changes take effect at the next start only", "part", "serve", "keys", keys)
 	}
 	s.logger.Info("configuration reloaded", "part", "serve", "tokens", len(tokens),
 		"allow", len(policy.Allow), "deny", len(policy.Deny), "networks", networks.Len())
 	return nil
+}
+
+// haltVisits is the kill switch of visits, by the configuration.
+func (s *server) haltVisits(halt bool) {
+	v := s.svc.Visits()
+	if s.cfg.Probe.Mode == probeOff || v == nil || v.Halted() == halt {
+		return // there are none, or it is so
+	}
+	if halt {
+		v.Halt()
+	} else {
+		v.Resume()
+	}
+	s.logger.Warn("visits switched by the configuration", "part", "serve", "halted", halt)
 }
 
 // tell speaks to systemd; that it cannot is no reason to stop.
@@ -338,6 +357,7 @@ func (s *server) greet(ctx context.Context, a net.Addr) error {
 		{"data in", fmt.Sprintf("%s: %s subjects from %s entries", s.cfg.Data, thousands(stats.Subjects), thousands(stats.Applied))},
 		{"feeds", fmt.Sprint(len(s.cfg.Feeds))},
 		{"networks", s.networksKnown()},
+		{"visits", s.visitsMade()},
 		{"config", config},
 		{"try", fmt.Sprintf(`curl -s %s/v1/check -H 'Content-Type: application/json' -d '{"links":["http://example.com/"]}'`, url)},
 	} {
@@ -356,4 +376,15 @@ func (s *server) networksKnown() string {
 		return thousands(n) + " prefixes"
 	}
 	return "none (netmap.files names tables of them)"
+}
+
+// visitsMade says how links that are not known are looked into.
+func (s *server) visitsMade() string {
+	switch p := &s.cfg.Probe; p.Mode {
+	case probeDNS:
+		return "none; DNS is asked where a link is"
+	case probeHead:
+		return fmt.Sprintf("HEAD, exact = %q, in the name of %s", p.Exact, p.From)
+	}
+	return "none (probe.mode has links looked into that are not known)"
 }
