@@ -251,12 +251,16 @@ func (c *call) send(status int, contentType []string, body []byte) {
 	c.w.Write(body)
 }
 
-// read reads the request's body into c.body, at most max bytes after
-// decompression.
+// read reads the request's body, which must be JSON, into c.body, at most max
+// bytes after decompression.
 func (c *call) read(max int64) error {
 	if err := c.jsonBody(); err != nil {
 		return err
 	}
+	return c.readBody(max)
+}
+
+func (c *call) readBody(max int64) error {
 	over := func() error { return problem(tooLarge, "the body is over %d bytes", max) }
 	if c.r.ContentLength > max {
 		return over()

@@ -82,6 +82,7 @@ type Server struct {
 
 	anonymous *limiter // requests by network; nil: no limit
 	appeals   *limiter // appeals by network or token
+	ledger    *limiter // questions about visits by network
 
 	memory    budget // for large bodies
 	listeners budget // for changes
@@ -135,6 +136,7 @@ func New(svc *headlight.Service, cfg Config) *Server {
 		hosts:   make(map[string]bool),
 		foreign: http.NewCrossOriginProtection(),
 		appeals: newLimiter(rate.Every(time.Hour/appealsPerHour), appealsBurst),
+		ledger:  newLimiter(visitsPerSecond, visitsBurst),
 		start:   strconv.FormatInt(time.Now().UnixMilli(), 36),
 		stop:    make(chan struct{}),
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"headlight.example"
+	"headlight.example/probe"
 	"headlight.example/reputation"
 )
 
@@ -133,12 +134,17 @@ var (
 	droppedDesc  = describe("headlight_sightings_dropped_total", "Links seen in traffic that were not learnt, for want of room.")
 	reviewsDesc  = describe("headlight_reviews_open", "Reports and appeals that wait for a reviewer.")
 	lostDesc     = describe("headlight_reviews_dropped_total", "Reports and appeals that fell out unreviewed, for want of room.")
+	visitsDesc   = prometheus.NewDesc("headlight_visits_total", "Visits that ended since the start, by outcome.", []string{"outcome"}, nil)
+	haltedDesc   = describe("headlight_visits_halted", "1 if no visits are made, 0 if they are.")
+	waitingDesc  = describe("headlight_visits_waiting", "Links that wait for a visit.")
+	refusedDesc  = describe("headlight_visits_refused_total", "Links that were not visited, as too many waited.")
+	expiredDesc  = describe("headlight_visits_expired_total", "Links that were not visited in time, and forgotten.")
 	readyDesc    = describe("headlight_ready", "1 if the service can store evidence, 0 if its last attempt failed.")
 )
 
 // Describe implements prometheus.Collector.
 func (s *serviceMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{subjectsDesc, appliedDesc, recordsDesc, bytesDesc, newestDesc, droppedDesc, reviewsDesc, lostDesc, readyDesc} {
+	for _, d := range []*prometheus.Desc{subjectsDesc, appliedDesc, recordsDesc, bytesDesc, newestDesc, droppedDesc, reviewsDesc, lostDesc, visitsDesc, haltedDesc, waitingDesc, refusedDesc, expiredDesc, readyDesc} {
 		ch <- d
 	}
 }
@@ -163,11 +169,29 @@ func (s *serviceMetrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(droppedDesc, prometheus.CounterValue, float64(st.SightingsDropped))
 	gauge(reviewsDesc, float64(st.ReviewsOpen))
 	ch <- prometheus.MustNewConstMetric(lostDesc, prometheus.CounterValue, float64(st.ReviewsDropped))
+	if v := s.svc.Visits(); v != nil {
+		s.collectVisits(ch, v)
+	}
 	ready := 1.0
 	if s.svc.Ready() != nil {
 		ready = 0
 	}
 	gauge(readyDesc, ready)
+}
+
+func (s *serviceMetrics) collectVisits(ch chan<- prometheus.Metric, v *headlight.Visits) {
+	for i, name := range probe.Outcomes() {
+		ch <- prometheus.MustNewConstMetric(visitsDesc, prometheus.CounterValue, float64(v.Count(probe.Outcome(i))), name)
+	}
+	halted := 0.0
+	if v.Halted() {
+		halted = 1
+	}
+	ch <- prometheus.MustNewConstMetric(haltedDesc, prometheus.GaugeValue, halted)
+	q := v.Queue()
+	ch <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(q.Waiting))
+	ch <- prometheus.MustNewConstMetric(refusedDesc, prometheus.CounterValue, float64(q.Full))
+	ch <- prometheus.MustNewConstMetric(expiredDesc, prometheus.CounterValue, float64(q.Expired))
 }
 
 // scrapeTimeout is shorter than the ten seconds that Prometheus waits.

@@ -18,6 +18,7 @@ import (
 
 	"headlight.example/evidence"
 	"headlight.example/frontend/httpapi"
+	"headlight.example/probe"
 )
 
 // description is openapi.json, taken apart.
@@ -259,7 +260,7 @@ func TestEveryReferenceLeadsSomewhere(t *testing.T) {
 // answer was met.
 func TestAnswersAreAsDescribed(t *testing.T) {
 	t.Parallel()
-	svc := newService(t)
+	svc, visited := visitedService(t)
 	api := apiOf(svc, httpapi.Config{Version: "test"})
 	svc.SetNetworks(networks(t))
 	say(t, svc, "feed/openphish", "http://bad.example/pay", evidence.Phishing)
@@ -313,11 +314,13 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 			send(path, q)
 		}
 	}
-	for _, path := range []string{"/", "/healthz", "/readyz", "/metrics", "/openapi.json"} {
+	for _, path := range []string{"/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/visits", probe.DirectoryPath} {
 		send(path, request{path: path})
 	}
 	send("/problems/{name}", request{path: "/problems/not-json"})
 	send("/problems/{name}", request{path: "/problems/none"})
+	send("/v1/visits/{id}", request{path: "/v1/visits/" + idOf(t, svc, visited)})
+	send("/v1/visits/{id}", request{path: "/v1/visits/none"})
 	send("/v1/check", request{path: "/v1/check", body: `{"links":["http://bad.example/pay","http://"]}`})
 	send("/v1/check", request{path: "/v1/check", body: `{"links":0}`})
 	send("/v1/check", request{path: "/v1/check", body: `{"links":[]}`, token: "guess"})

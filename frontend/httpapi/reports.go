@@ -141,10 +141,7 @@ func (c *call) appendReceipt(b []byte, seq uint64, r *report, subject evidence.S
 // appeal answers POST /v1/appeals: somebody says that a verdict is wrong. It
 // is evidence for a reviewer, and moves nothing by itself.
 func (c *call) appeal() error {
-	if err := c.read(maxAppealBytes); err != nil {
-		return err
-	}
-	r, err := decodeAppeal(c.body)
+	r, err := c.readAppeal()
 	if err != nil {
 		return err
 	}
@@ -167,9 +164,23 @@ func (c *call) appeal() error {
 	if err != nil {
 		return err
 	}
+	if c.isForm() {
+		return c.page(http.StatusCreated, &visitsView{Appealed: subject.Key})
+	}
 	c.out = append(c.appendReceipt(c.out[:0], last, &r, subject), '\n')
 	c.send(http.StatusCreated, jsonType, c.out)
 	return nil
+}
+
+// readAppeal reads an appeal as a program or as the page of visits sends it.
+func (c *call) readAppeal() (report, error) {
+	if c.isForm() {
+		return c.appealForm()
+	}
+	if err := c.read(maxAppealBytes); err != nil {
+		return report{}, err
+	}
+	return decodeAppeal(c.body)
 }
 
 // subject is what the report is about, in canonical form. Who reports a link

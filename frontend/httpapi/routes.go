@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"headlight.example/probe"
 )
 
 // route is one call of the API. There is one method for each path.
@@ -31,6 +33,9 @@ func (s *Server) resources() map[string]*route {
 	add(http.MethodGet, "/v1/reviews", reviewing, (*call).reviews)
 	add(http.MethodPost, "/v1/reviews/{id}", reviewing, (*call).settle)
 	add(http.MethodGet, "/v1/changes", asking, (*call).changes)
+	add(http.MethodGet, "/v1/visits/{id}", open, (*call).visit)
+	add(http.MethodGet, visitsPage, open, (*call).visits)
+	add(http.MethodGet, probe.DirectoryPath, open, (*call).keyDirectory)
 	add(http.MethodGet, "/openapi.json", open, (*call).openAPI)
 	add(http.MethodGet, "/metrics", open, (*call).metrics)
 	add(http.MethodGet, "/healthz", open, (*call).healthy)
@@ -46,7 +51,7 @@ func (s *Server) find(r *http.Request) (*route, error) {
 	route := s.routes[r.URL.Path]
 	if route == nil || strings.Contains(route.pattern, "{") {
 		route = nil
-		for _, prefix := range []string{subjectsPath, reviewsPath, problemsPath} {
+		for _, prefix := range []string{subjectsPath, reviewsPath, visitPath, problemsPath} {
 			if rest, ok := strings.CutPrefix(r.URL.Path, prefix); ok && rest != "" {
 				route = s.routes[prefix]
 			}
