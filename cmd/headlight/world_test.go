@@ -1,0 +1,113 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/yaronf/httpsign"
+
+	"headlight.example/probe"
+)
+
+// outside is what a script's server meets of the internet: a name server by
+// which every name is at 127.0.0.1, and a web server there.
+type outside struct {
+	names *dns.Server
+	web   *http.Server
+	heads chan *http.Request
+}
+
+var (
+	outsideMu sync.Mutex
+	outsides  = map[string]*outside{}
+)
+
+// world: starts a name server and a web server, and puts their addresses into
+// $DNS and $WEB, and the port of the latter into $WEBPORT.
+func cmdWorld(ts *testscript.TestScript, _ bool, _ []string) {
+	w := &outside{heads: make(chan *http.Request, 100)}
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	ts.Check(err)
+	started := make(chan bool)
+	w.names = &dns.Server{PacketConn: pc, Handler: w, NotifyStartedFunc: func() { close(started) }}
+	go w.names.ActivateAndServe()
+	<-started
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	ts.Check(err)
+	w.web = &http.Server{Handler: w}
+	go w.web.Serve(l)
+	ts.Setenv("DNS", pc.LocalAddr().String())
+	ts.Setenv("WEB", l.Addr().String())
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	ts.Check(err)
+	ts.Setenv("WEBPORT", port)
+	outsideMu.Lock()
+	outsides[ts.Getenv("WORK")] = w
+	outsideMu.Unlock()
+	ts.Defer(func() { w.names.Shutdown(); w.web.Close() })
+}
+
+// ServeDNS implements dns.Handler.
+func (w *outside) ServeDNS(rw dns.ResponseWriter, q *dns.Msg) {
+	m := new(dns.Msg).SetReply(q)
+	if q.Question[0].Qtype == dns.TypeA {
+		h := dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 300}
+		m.Answer = append(m.Answer, &dns.A{Hdr: h, A: net.IPv4(127, 0, 0, 1)})
+	}
+	rw.WriteMsg(m)
+}
+
+// ServeHTTP implements http.Handler: it says nothing, and remembers.
+func (w *outside) ServeHTTP(_ http.ResponseWriter, r *http.Request) { w.heads <- r.Clone(r.Context()) }
+
+// visitor: waits for the next visit of the web server, checks its signature by
+// the keys that the script's server publishes, puts its id into $VISIT, and
+// prints its request.
+func cmdVisitor(ts *testscript.TestScript, _ bool, _ []string) {
+	outsideMu.Lock()
+	w := outsides[ts.Getenv("WORK")]
+	outsideMu.Unlock()
+	r := <-w.heads
+	head, err := httputil.DumpRequest(r, false)
+	ts.Check(err)
+	ts.Stdout().Write(head)
+	ts.Setenv("VISIT", r.Header.Get("Headlight-Visit"))
+
+	resp, err := http.Get(servingOf(ts).url + probe.DirectoryPath)
+	ts.Check(err)
+	defer resp.Body.Close()
+	var set struct{ Keys []struct{ X, KID string } }
+	ts.Check(json.NewDecoder(resp.Body).Decode(&set))
+	if len(set.Keys) != 1 {
+		ts.Fatalf("%d keys are published", len(set.Keys))
+	}
+	key, err := base64.RawURLEncoding.DecodeString(set.Keys[0].X)
+	ts.Check(err)
+	fields := httpsign.Headers("@authority", "@method", "@path", "@query", "headlight-visit")
+	fields.AddDictHeader("signature-agent", "sig1")
+	v, err := httpsign.NewEd25519Verifier(ed25519.PublicKey(key), httpsign.NewVerifyConfig().SetKeyID(set.Keys[0].KID).
+		SetAllowedTags([]string{"web-bot-auth"}).SetVerifyCreated(true).SetNotOlderThan(time.Minute), fields)
+	ts.Check(err)
+	if err := httpsign.VerifyRequest("sig1", *v, r); err != nil {
+		ts.Fatalf("the signature: %v in\n%s", err, head)
+	}
+	fmt.Fprintln(ts.Stdout(), "signature verified")
+}
+
+// expand FILE…: replaces $NAME in files by what it stands for.
+func cmdExpand(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		text := os.Expand(ts.ReadFile(name), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+	}
+}
