@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -113,6 +114,13 @@ func TestTextIsForgotten(t *testing.T) {
 	if door < 25 {
 		t.Fatalf("the secret went through %d doors only", door)
 	}
+	ledger := false
+	s.eachFile(t, func(_ string, b []byte) {
+		ledger = ledger || bytes.Contains(b, []byte(`"origin":"http://visited.example:`))
+	})
+	if !ledger {
+		t.Error("the ledger does not hold the visit of visited.example")
+	}
 	// The sightings of what was asked must be there, sealed, or the test looked
 	// at a server that had learnt nothing.
 	if !bytes.Contains(s.export(t), []byte("door.example/#")) {
@@ -133,6 +141,7 @@ func TestReportedURLIsKept(t *testing.T) {
 
 type privacyServer struct {
 	*serving
+	world     *outside
 	dir, path string
 	token     string
 }
@@ -146,8 +155,14 @@ func newPrivacyServer(t *testing.T) *privacyServer {
 		}
 	}
 	write("tokens", "ann operator/ann "+p.token+"\n")
-	write("headlight.toml", "[tokens]\nfile = \"tokens\"\nappeals = false\n")
 	var err error
+	if p.world, err = newOutside(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.world.close)
+	write("headlight.toml", "[tokens]\nfile = \"tokens\"\nappeals = false\n"+
+		"[probe]\nmode = \"head\"\nexact = \"always\"\nabout = \"https://linkcheck.example/visits\"\nfrom = \"abuse@linkcheck.example\"\n"+
+		"jitter = \"0\"\nresolver = [\""+p.world.dnsAddr+"\"]\nallow = [\""+p.world.webAddr+"\"]\n")
 	p.serving, err = startServer(p.dir, os.Environ(), p.path, "-config", "headlight.toml", "-v", "-log", "json")
 	if err != nil {
 		t.Fatal(err)
@@ -186,6 +201,19 @@ func (p *privacyServer) askEverything(t *testing.T) int {
 	post := func(path, format string) {
 		p.ask(t, http.MethodPost, path, strings.ReplaceAll(format, "SECRET", next()))
 	}
+
+	// A link whose server is visited: it gets the secret, and nobody else does.
+	_, port, err := net.SplitHostPort(p.world.webAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	post("/v1/check", `{"links":["http://visited.example:`+port+`/SECRET?x=SECRET"]}`)
+	if r := <-p.world.heads; !strings.Contains(r.RequestURI, marker) {
+		t.Errorf("the server was asked for %s, want the whole link", r.RequestURI)
+	}
+	post("/v1/check", `{"links":["http://door.example/?q=SECRET"]}`)
+	p.ask(t, http.MethodGet, "/visits?line="+next()+"&host="+next()+"&time="+next(), "")
+	p.ask(t, http.MethodGet, "/v1/visits/"+next(), "")
 
 	// Text, around links and in them.
 	post("/v1/scan", `{"type":"text/plain","text":"my password is SECRET, see http://door.example/a"}`)

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -24,7 +25,9 @@ import (
 type outside struct {
 	names *dns.Server
 	web   *http.Server
-	heads chan *http.Request
+	heads chan *http.Request // of visits
+
+	dnsAddr, webAddr string
 }
 
 var (
@@ -32,29 +35,45 @@ var (
 	outsides  = map[string]*outside{}
 )
 
-// world: starts a name server and a web server, and puts their addresses into
-// $DNS and $WEB, and the port of the latter into $WEBPORT.
-func cmdWorld(ts *testscript.TestScript, _ bool, _ []string) {
-	w := &outside{heads: make(chan *http.Request, 100)}
+func newOutside() (w *outside, err error) {
+	w = &outside{heads: make(chan *http.Request, 100)}
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	ts.Check(err)
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, errors.Join(err, pc.Close())
+	}
+	w.dnsAddr, w.webAddr = pc.LocalAddr().String(), l.Addr().String()
 	started := make(chan bool)
 	w.names = &dns.Server{PacketConn: pc, Handler: w, NotifyStartedFunc: func() { close(started) }}
 	go w.names.ActivateAndServe()
 	<-started
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	ts.Check(err)
 	w.web = &http.Server{Handler: w}
 	go w.web.Serve(l)
-	ts.Setenv("DNS", pc.LocalAddr().String())
-	ts.Setenv("WEB", l.Addr().String())
-	_, port, err := net.SplitHostPort(l.Addr().String())
+	return w, nil
+}
+
+func (w *outside) close() {
+	w.names.Shutdown()
+	w.web.Close()
+}
+
+// world: starts a name server and a web server, and puts their addresses into
+// $DNS and $WEB, and the port of the latter into $WEBPORT.
+func cmdWorld(ts *testscript.TestScript, _ bool, _ []string) {
+	w, err := newOutside()
 	ts.Check(err)
+	ts.Defer(w.close)
+	_, port, err := net.SplitHostPort(w.webAddr)
+	ts.Check(err)
+	ts.Setenv("DNS", w.dnsAddr)
+	ts.Setenv("WEB", w.webAddr)
 	ts.Setenv("WEBPORT", port)
 	outsideMu.Lock()
 	outsides[ts.Getenv("WORK")] = w
 	outsideMu.Unlock()
-	ts.Defer(func() { w.names.Shutdown(); w.web.Close() })
 }
 
 // ServeDNS implements dns.Handler.
