@@ -3,6 +3,7 @@ package headlight
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -147,7 +148,7 @@ func (v *Visits) start() (err error) {
 	}
 	own, err := ownAddresses()
 	if err != nil {
-		return err
+		return fmt.Errorf("this machine's addresses, which are not visited: %w (under systemd, RestrictAddressFamilies needs AF_NETLINK)", err)
 	}
 	v.prober, err = probe.New(probe.Config{
 		Ledger: v.ledger, Key: v.s.key, Resolver: resolver, Keys: v.keys, Identity: cfg.Identity, Policy: &cfg.Policy,

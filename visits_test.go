@@ -116,7 +116,7 @@ func TestAHostIsLookedUpBeforeItIsSeen(t *testing.T) {
 		svc.Check(parse(t, url))
 	}
 	svc.Observe(t.Context())
-	svc.Settle()
+	svc.SettleVisits()
 	asked := ns.asked.Load()
 	svc.Check(parse(t, "http://a.example/z"))
 	svc.Observe(t.Context())
@@ -181,7 +181,7 @@ func TestALookupThatChangesAVerdictIsTold(t *testing.T) {
 	defer changes.Close()
 	before := svc.Check(parse(t, "http://new.test/x")).Level
 	svc.Observe(t.Context())
-	svc.Settle()
+	svc.SettleVisits()
 	svc.Observe(t.Context())
 	got := changes.Since(0)
 	if before != reputation.Unknown || len(got) != 1 || got[0].Verdict.Link.Host() != "new.test" || got[0].Verdict.Level != reputation.Suspicious {
@@ -230,7 +230,7 @@ func TestUnfamiliarServersAreVisited(t *testing.T) {
 	}
 	svc.Check(parse(t, at("www.new.test")+"/another"))
 	svc.Observe(t.Context())
-	svc.Settle()
+	svc.SettleVisits()
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
