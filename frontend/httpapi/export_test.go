@@ -32,6 +32,7 @@ var (
 	AppendNumber = appendNumber
 	AppendTime   = appendTime
 	AppendID     = appendID
+	When         = when
 )
 
 // IDOf spells the id of a review.

@@ -86,6 +86,7 @@ type Server struct {
 
 	memory    budget // for large bodies
 	listeners budget // for changes
+	readers   budget // of the ledger of visits
 
 	start    string        // tells this process from the one before
 	requests atomic.Uint64 // numbers them
@@ -149,6 +150,7 @@ func New(svc *headlight.Service, cfg Config) *Server {
 	s.SetTokens(cfg.Tokens)
 	s.memory.left.Store(cfg.MaxBodyMemory)
 	s.listeners.left.Store(int64(cfg.MaxListeners))
+	s.readers.left.Store(maxReaders)
 	s.routes = s.resources()
 	s.metrics = newMetrics(svc, cfg.Registry, s.routes)
 	return s

@@ -27,6 +27,7 @@ const (
 	// The ledger is read from disk for anybody who asks, so a network may ask
 	// only so often, this machine too.
 	visitsPerSecond, visitsBurst = 1, 20
+	maxReaders                   = 4 // at once, of all networks
 )
 
 // visit answers GET /v1/visits/{id}: what was asked of whom, when, and by which
@@ -68,6 +69,12 @@ func (c *call) requests(read func(context.Context) ([]probe.Request, error)) ([]
 	if c.s.svc.Visits() == nil {
 		return nil, nil
 	}
+	if !c.s.readers.take(1) {
+		p := problem(overloaded, "the ledger of visits is being read by as many as it may")
+		p.retryAfter = time.Second
+		return nil, p
+	}
+	defer c.s.readers.give(1)
 	ctx, cancel := context.WithTimeout(c.r.Context(), visitsLimit)
 	defer cancel()
 	rs, err := read(ctx)

@@ -192,3 +192,30 @@ func TestVisitsAreCounted(t *testing.T) {
 		}
 	}
 }
+
+// A time that was read from a log line is that which stands there: written
+// out, it is read as the same.
+func FuzzWhen(f *testing.F) {
+	for _, s := range []string{
+		`1.2.3.4 - - [27/Nov/2026:16:00:12 +0100] "HEAD / HTTP/1.1" 200 0`, "2026-11-27T16:00:12Z", "2026-11-27 16:00:12,123 x",
+		"2026-11-27T16:00:12+0530", "2026-11-27 16:00", "2026-11-27", "2026-13-45T99:99", "99/Foo/0000:00:00:00 +9999", "",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		at, span, ok := httpapi.When(text)
+		if !ok {
+			return
+		}
+		if span <= 0 || span > 12*time.Hour {
+			t.Errorf("%q: look %v around it", text, span)
+		}
+		again, _, ok := httpapi.When(at.UTC().Format(time.RFC3339))
+		if at.UTC().Year() < 0 || at.UTC().Year() > 9999 { // a zone may lead out of four digits
+			return
+		}
+		if !ok || !again.Equal(at.Truncate(time.Second)) {
+			t.Errorf("%q: %v, and written out %v, %v", text, at, again, ok)
+		}
+	})
+}
