@@ -15,14 +15,38 @@ import (
 
 // ProbeConfig says how links that are not known safe are looked into.
 type ProbeConfig struct {
-	Mode     string   `toml:"mode"`
-	Exact    string   `toml:"exact"`
-	About    string   `toml:"about"`
-	From     string   `toml:"from"`
-	Agent    string   `toml:"agent"`
-	Resolver []string `toml:"resolver"`
-	Allow    []string `toml:"allow"`
-	Jitter   duration `toml:"jitter"`
+	Mode     string    `toml:"mode"`
+	Exact    string    `toml:"exact"`
+	About    string    `toml:"about"`
+	From     string    `toml:"from"`
+	Agent    string    `toml:"agent"`
+	Resolver oneOrMore `toml:"resolver"`
+	Allow    oneOrMore `toml:"allow"`
+	Jitter   duration  `toml:"jitter"`
+}
+
+// oneOrMore is a list of strings that may be written as one string.
+type oneOrMore []string
+
+// UnmarshalTOML implements toml.Unmarshaler.
+func (l *oneOrMore) UnmarshalTOML(value any) error {
+	switch v := value.(type) {
+	case string:
+		*l = oneOrMore{v}
+		return nil
+	case []any:
+		list := make(oneOrMore, len(v))
+		for i := range v {
+			s, ok := v[i].(string)
+			if !ok {
+				return fmt.Errorf("%v is not a string", v[i])
+			}
+			list[i] = s
+		}
+		*l = list
+		return nil
+	}
+	return errors.New("want a string or a list of strings")
 }
 
 // Modes of visits.
@@ -33,7 +57,7 @@ const (
 )
 
 func defaultProbeConfig() ProbeConfig {
-	return ProbeConfig{Mode: probeOff, Exact: "safe", Resolver: []string{}, Allow: []string{}, Jitter: duration(30 * time.Second)}
+	return ProbeConfig{Mode: probeOff, Exact: "safe", Resolver: oneOrMore{}, Allow: oneOrMore{}, Jitter: duration(30 * time.Second)}
 }
 
 // validate checks what types cannot say; the key is that which is wrong.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,4 +115,29 @@ func FuzzParseConfig(f *testing.F) {
 			t.Errorf("a config that is valid makes no policy: %v", err)
 		}
 	})
+}
+
+func TestANameServerMayBeOneOrMany(t *testing.T) {
+	t.Parallel()
+	parse := func(text string) (*Config, error) {
+		return parseConfig("headlight.toml", []byte("[probe]\nmode = \"dns-only\"\n"+text+"\n"))
+	}
+	for text, want := range map[string][]string{
+		`resolver = "192.0.2.53"`:                       {"192.0.2.53"},
+		`resolver = ["192.0.2.53", "[2001:db8::1]:54"]`: {"192.0.2.53", "[2001:db8::1]:54"},
+		`resolver = []`:                                 {},
+	} {
+		c, err := parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(c.Probe.Resolver, want) {
+			t.Errorf("%s: %q", text, c.Probe.Resolver)
+		}
+	}
+	for _, text := range []string{`resolver = 53`, `resolver = [53]`} {
+		if _, err := parse(text); err == nil || !strings.Contains(err.Error(), "string") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }
