@@ -201,13 +201,14 @@ const (
 	ofVowels
 	ofDigits
 	ofHyphens
-	ofPlace // an AS, a prefix, a subnet: see At
+	ofNumber
 )
 
 // speller hashes the parts of a link under a key.
 type speller struct {
 	t      *Traits
 	k0, k1 uint64
+	secret uint64 // for numbers
 	room   [maxShape]byte
 }
 
@@ -215,6 +216,7 @@ type speller struct {
 func (s *speller) key(k *Key) {
 	s.k0 = binary.LittleEndian.Uint64(k[:8]) ^ 0x7472616974732e31
 	s.k1 = binary.LittleEndian.Uint64(k[8:])
+	s.secret = s.hash(ofNumber, "")
 }
 
 func (s *speller) hash(of int, text string) uint64 {
@@ -225,10 +227,10 @@ func (s *speller) hashBytes(of int, text []byte) uint64 {
 	return max(siphash.Hash(s.k0^uint64(of)*0x9e3779b97f4a7c15, s.k1, text), 1)
 }
 
-// number hashes a small number; those above 255 are one.
+// number hashes a small number; those above 255 are one. It mixes with a secret
+// what could be guessed anyway, and need not be as strong as hash.
 func (s *speller) number(of, n int) uint64 {
-	s.room[0] = byte(min(n, 255))
-	return s.hashBytes(of, s.room[:1])
+	return Join(s.secret, uint64(of)<<8|uint64(min(n, 255)))
 }
 
 func (s *speller) add(of int, text string) uint64 {
@@ -240,7 +242,10 @@ func (s *speller) add(of int, text string) uint64 {
 func (s *speller) count(of, n int) { s.t.Add(s.number(of, n)) }
 
 // grams adds the runs of n bytes of a part, with a mark before and behind it.
-func (s *speller) grams(of int, text string, n int) {
+func (s *speller) grams(of int, text string, n int) { s.gramsAs(of, 0, text, n) }
+
+// gramsAs adds each of them a second time as what it is besides, if that is not 0.
+func (s *speller) gramsAs(of int, besides uint64, text string, n int) {
 	if s.t.n == MaxTokens {
 		return
 	}
@@ -249,7 +254,11 @@ func (s *speller) grams(of int, text string, n int) {
 	b = append(b, text...)
 	b = append(b, '$')
 	for i := 0; i+n <= len(b) && i < maxGrams; i++ {
-		s.t.Add(s.hashBytes(of, b[i:i+n]))
+		h := s.hashBytes(of, b[i:i+n])
+		s.t.Add(h)
+		if besides != 0 {
+			s.t.Add(Join(h, besides))
+		}
 	}
 }
 
@@ -433,9 +442,6 @@ func (s *speller) ofPath(p *parts) {
 		s.add(ofExtension, last[i:])
 	}
 	s.words(ofPathWord, p.path)
-	if !oneTime(last) {
-		s.grams(ofLastGram, last, 4)
-	}
 	depth = 0
 	for rest := p.path; rest != "" && depth < maxDeep; {
 		var segment string
@@ -443,10 +449,17 @@ func (s *speller) ofPath(p *parts) {
 			continue
 		}
 		t.Add(s.sized(ofSegmentShape0+depth, segment))
+		besides := uint64(0)
+		if rest == "" || rest == "/" {
+			besides, last = ofLastGram, ""
+		}
 		if !oneTime(segment) {
-			s.grams(ofSegmentGram, segment, 4)
+			s.gramsAs(ofSegmentGram, besides, segment, 4)
 		}
 		depth++
+	}
+	if last != "" && !oneTime(last) { // it lies deeper
+		s.grams(ofLastGram, last, 4)
 	}
 }
 

@@ -115,12 +115,24 @@ func decayTable(h int) []float64 {
 }
 
 func unpack(w *[5]uint64) (e entry) {
-	e.day = uint16(w[0])
+	e = sumsOnly(w)
 	e.good = uint16(w[0] >> 16)
 	e.raters = uint32(w[0] >> 32)
 	for c := range e.bad {
 		e.bad[c] = uint16(w[1] >> (16 * c))
 	}
+	e.marks = uint8(w[4] >> 48)
+	flags := uint8(w[4] >> 56)
+	e.rank = flags & maxRank
+	e.appealed = flags&(1<<5) != 0
+	e.anchored = flags&(1<<6) != 0
+	e.child = flags&(1<<7) != 0
+	return e
+}
+
+// sumsOnly is unpack of what entry.at needs.
+func sumsOnly(w *[5]uint64) (e entry) {
+	e.day = uint16(w[0])
 	e.fastBad = uint32(w[2] & maxFast)
 	e.fastGood = uint32(w[2] >> 28 & maxFast)
 	e.slow[0] = uint32(w[3] & maxSlow)
@@ -128,12 +140,6 @@ func unpack(w *[5]uint64) (e entry) {
 	e.slow[2] = uint32(w[4] & maxSlow)
 	e.slow[3] = uint32(w[4] >> 24 & maxSlow)
 	e.slow[goodClass] = uint32(w[2]>>56) | uint32(w[3]>>48)<<8
-	e.marks = uint8(w[4] >> 48)
-	flags := uint8(w[4] >> 56)
-	e.rank = flags & maxRank
-	e.appealed = flags&(1<<5) != 0
-	e.anchored = flags&(1<<6) != 0
-	e.child = flags&(1<<7) != 0
 	return e
 }
 

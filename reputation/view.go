@@ -160,7 +160,8 @@ func (v *view) read(t *Table, day uint16) {
 }
 
 func (t *Table) sumsAt(h uint64, day uint16) (s sums) {
-	if e, ok := t.get(h); ok {
+	if w, ok := t.words(h); ok && tagOf(&w) >= minDay {
+		e := sumsOnly(&w)
 		s.fast, s.slow = e.at(day)
 	}
 	return s
