@@ -124,7 +124,9 @@ func (v *view) said(addr, net int) bool {
 func (v *view) touch(t *Table) {
 	v.touched ^= t.touch(v.host)
 	for _, h := range v.lad {
-		v.touched ^= t.touch(h)
+		if h != 0 {
+			v.touched ^= t.touch(h)
+		}
 	}
 }
 
@@ -140,7 +142,9 @@ func (v *view) read(t *Table, day uint16) {
 		}
 	}
 	for _, h := range v.markAt {
-		v.touched ^= t.touch(h)
+		if h != 0 {
+			v.touched ^= t.touch(h)
+		}
 	}
 	for i, h := range v.lad {
 		if h != 0 {
@@ -155,7 +159,9 @@ func (v *view) read(t *Table, day uint16) {
 		}
 	}
 	for i, h := range v.markAt {
-		v.mark[i] = t.sumsAt(h, day)
+		if h != 0 {
+			v.mark[i] = t.sumsAt(h, day)
+		}
 	}
 }
 
