@@ -106,13 +106,6 @@ func (k *Key) Traits(l link.Link, t *Traits) {
 	s.ofPath(&p)
 }
 
-// Markers gives the markers of a link and no tokens, which takes less.
-func (k *Key) Markers(l link.Link, t *Traits) {
-	t.n = MaxTokens // no room
-	k.Traits(l, t)
-	t.n = 0
-}
-
 // sealedTraits gives those that the host, which stands in clear, does not tell.
 func (k *Key) sealedTraits(l link.Link, t *Traits) {
 	s := speller{t: t}
@@ -246,9 +239,6 @@ func (s *speller) grams(of int, text string, n int) { s.gramsAs(of, 0, text, n) 
 
 // gramsAs adds each of them a second time as what it is besides, if that is not 0.
 func (s *speller) gramsAs(of int, besides uint64, text string, n int) {
-	if s.t.n == MaxTokens {
-		return
-	}
 	b := s.room[:0]
 	b = append(b, '^')
 	b = append(b, text...)
@@ -285,9 +275,6 @@ func oneTime(segment string) bool {
 
 // words adds the runs of letters and digits of a part, in small letters.
 func (s *speller) words(of int, text string) {
-	if s.t.n == MaxTokens {
-		return
-	}
 	n := 0
 	for i := 0; i <= len(text); i++ {
 		if i < len(text) {

@@ -142,19 +142,6 @@ func sameTraits(t testing.TB, url string, got, want *evidence.Traits) {
 	}
 }
 
-func TestMarkersAloneAreThoseOfTheTraits(t *testing.T) {
-	t.Parallel()
-	k := &evidence.Key{7}
-	for _, url := range sealable {
-		l := parse(t, url)
-		var tr evidence.Traits
-		k.Markers(l, &tr)
-		if want := traitsOf(k, l); tr.Markers != want.Markers || len(tr.Tokens()) != 0 {
-			t.Errorf("%s: %x and %d tokens, want %x", url, tr.Markers, len(tr.Tokens()), want.Markers)
-		}
-	}
-}
-
 // Two links that differ in query or secret only have the same tokens.
 func TestSecretsLeaveNoTokens(t *testing.T) {
 	t.Parallel()

@@ -88,8 +88,8 @@ func class(a evidence.Assertion) int { return int(a - evidence.Phishing) }
 
 // condemn counts a group's word that a child is bad: a unit a day in the child
 // and in each rung up to the tenant; and if it is the tenant's first of that
-// day, in the rungs above; and in those of the URL's markers to which the tenant
-// has not yet added one that day. The same word again adds the rater only.
+// day, in the rungs above; and if the URL was seen, in those of its markers to
+// which the tenant has not yet added one that day. The same word again adds the rater only.
 func (t *Table) condemn(tg *target, c int, d uint16, at int64, rater uint32) {
 	child, lad := tg.child, &tg.lad
 	e, place := t.open(child)
@@ -158,14 +158,18 @@ func (t *Table) condemnAbove(tenant *entry, tg *target, c int, d uint16, rater u
 	}
 }
 
-// condemnMarks adds a unit to the markers of a bad URL.
+// condemnMarks adds a unit to the markers that a bad URL had when it was seen. A
+// URL that no traffic showed adds none: nothing good would stand against it.
 func (t *Table) condemnMarks(tg *target, c int, d uint16, rater uint32) {
-	marks := t.marks(tg)
+	s, _ := t.queue.of(tg.child)
+	if s == nil {
+		return
+	}
 	y, ok := t.openDiary(tg.lad[rungTenant], d)
 	if !ok {
 		return
 	}
-	for _, h := range marks {
+	for _, h := range s.marks {
 		if h != 0 && y.claim(h, true) {
 			e, at := t.open(h)
 			e.advance(d)
@@ -175,23 +179,6 @@ func (t *Table) condemnMarks(tg *target, c int, d uint16, rater uint32) {
 		}
 	}
 	t.closeDiary(&y)
-}
-
-// marks gives the markers of a URL: those that it had when it was seen, if it was.
-func (t *Table) marks(tg *target) [nMarkers]uint64 {
-	if s, _ := t.queue.of(tg.child); s != nil {
-		return s.marks
-	}
-	v := view{kind: tg.kind, host: tg.host, self: tg.self}
-	var traits evidence.Traits
-	if tg.sealed.URL != "" {
-		t.key.Unseal(tg.link, &tg.sealed, &traits)
-	} else {
-		t.key.Markers(tg.link, &traits)
-	}
-	v.place(t)
-	v.setMarks(&traits.Markers)
-	return v.markAt
 }
 
 // retract takes a group's word back. If it was the last, the child's units
@@ -252,9 +239,8 @@ func (t *Table) absolveAbove(tenant *entry, days [nClasses]uint16, tg *target) {
 		any |= days[c]
 	}
 	list := t.above(tg)
-	if tg.isURL {
-		marks := t.marks(tg)
-		list = append(list[:len(list):len(list)], marks[:]...)
+	if s, _ := t.queue.of(tg.child); s != nil && tg.isURL {
+		list = append(list[:len(list):len(list)], s.marks[:]...)
 	}
 	for _, h := range list {
 		if r, at := t.open(h); at.ok {

@@ -169,6 +169,7 @@ func (t *Table) relate(r *evidence.Record, d uint16) {
 	switch r.Assertion {
 	case evidence.ResolvesTo:
 		if a, ok := addrOf(r.Object); ok && r.Subject.Kind == evidence.Host {
+			t.located.Store(true)
 			t.locate(a, d, nil)
 			t.resolve(t.key.Hash(hostKind, r.Subject.Key), t.hashRoute(a), d)
 		}

@@ -20,7 +20,7 @@ import (
 // A snapshot is a head and a chunk a shard:
 //
 //	"headlght" | version u32
-//	chunk 0: key check u64 | applied u64 | clock 3×u64 | groups | anchors | sightings | model | trust
+//	chunk 0: key check u64 | applied u64 | clock 3×u64 | groups | anchors | located u64 | sightings | model | trust
 //	chunk 1…1024: entries of 6×u64, by ascending key
 //	chunk 1025: the lexicon, 4×u32 for each token that was ever weighed
 //
@@ -133,7 +133,11 @@ func (t *Table) appendHead(b []byte, order func(uint32) uint32) []byte {
 		b = appendText(u64(b, uint64(slot)), g.group)
 	}
 	b = t.anchors.append(b)
-	b = t.queue.append(b)
+	located := uint64(0)
+	if t.located.Load() {
+		located = 1
+	}
+	b = t.queue.append(u64(b, located))
 	return t.trust.append(t.model.append(b))
 }
 
@@ -479,6 +483,7 @@ func (t *Table) readHead(b []byte) error {
 			t.anchors.parts[i].Store(&anchors[i])
 		}
 	}
+	t.located.Store(c.u64() != 0)
 	t.queue.read(c)
 	t.model.read(c)
 	t.trust.read(c)

@@ -36,6 +36,7 @@ type Table struct {
 	model   model
 	trust   trust
 	watch   func(Outcome)    // see Watch
+	located atomic.Bool      // it was ever said where a host is
 	scratch [maxAbove]uint64 // see above
 	touched uint64           // of no meaning: it keeps touch from being optimised away
 }

@@ -66,6 +66,9 @@ func (v *view) isPlatform() bool { return v.kind != OwnDomain && v.kind != Addre
 // place finds where the host is.
 func (v *view) place(t *Table) {
 	if v.kind != Address {
+		if !t.located.Load() {
+			return
+		}
 		v.nroutes = t.routesOf(v.host, &v.route, &v.touched)
 	} else if r, ok := t.routeAt(v.host); ok {
 		v.route[0], v.nroutes = r, 1
