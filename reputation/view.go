@@ -46,7 +46,9 @@ func (s *sums) empty() bool { return s.slow.bad+s.slow.good+s.fast.bad+s.fast.go
 // of begins a view of a link.
 func (v *view) of(t *Table, l link.Link) {
 	v.kind = ClassOf(l)
-	v.host, v.self = t.hostOf(l)
+	if v.kind == Address || t.located.Load() { // else nothing is known of where hosts are
+		v.host, v.self = t.hostOf(l)
+	}
 }
 
 // hostOf gives the hash of the entry that says where a host is, and the host
@@ -66,7 +68,7 @@ func (v *view) isPlatform() bool { return v.kind != OwnDomain && v.kind != Addre
 // place finds where the host is.
 func (v *view) place(t *Table) {
 	if v.kind != Address {
-		if !t.located.Load() {
+		if v.host == 0 {
 			return
 		}
 		v.nroutes = t.routesOf(v.host, &v.route, &v.touched)
@@ -125,7 +127,9 @@ func (v *view) said(addr, net int) bool {
 // touch begins to load what is needed whatever the place is: place waits for
 // memory, and these need not wait for it.
 func (v *view) touch(t *Table) {
-	v.touched ^= t.touch(v.host)
+	if v.host != 0 {
+		v.touched ^= t.touch(v.host)
+	}
 	for _, h := range v.lad {
 		if h != 0 {
 			v.touched ^= t.touch(h)
