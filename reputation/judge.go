@@ -102,11 +102,13 @@ func (c *inquiry) open(t *Table, l link.Link, p *Policy, now time.Time) {
 			c.lad[i] = t.hash(c.subject[i])
 		}
 	}
-	c.touch(t)
 	c.nameThem()
 	for i := range c.names {
 		c.nameAt[i] = t.key.Hash(nameKind, c.name[i].Key)
-		c.touched ^= t.touch(c.nameAt[i])
+	}
+	c.touch(t)
+	for _, h := range c.nameAt[:c.names] {
+		c.touched ^= t.touch(h)
 	}
 	c.root = l.PlatformRoot()
 	if c.root {
