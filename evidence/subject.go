@@ -92,13 +92,14 @@ func validatePrefix(kind Kind, key string) error {
 	if err != nil || p.Masked() != p || p.String() != key || p.Addr().Is4In6() {
 		return fmt.Errorf("%q is not a prefix in canonical form", clip(key))
 	}
-	if kind == Subnet && p.Bits() != subnetBits(p.Addr()) {
+	if kind == Subnet && p.Bits() != SubnetBits(p.Addr()) {
 		return fmt.Errorf("%q: want a /24 of IPv4 or a /48 of IPv6", clip(key))
 	}
 	return nil
 }
 
-func subnetBits(a netip.Addr) int {
+// SubnetBits are those of the Subnet around an address: 24 of IPv4, 48 of IPv6.
+func SubnetBits(a netip.Addr) int {
 	if a.Is4() {
 		return 24
 	}
@@ -108,7 +109,7 @@ func subnetBits(a netip.Addr) int {
 // SubnetOf gives the Subnet around an address.
 func SubnetOf(a netip.Addr) Subject {
 	a = a.Unmap().WithZone("")
-	return Subject{Subnet, netip.PrefixFrom(a, subnetBits(a)).Masked().String()}
+	return Subject{Subnet, netip.PrefixFrom(a, SubnetBits(a)).Masked().String()}
 }
 
 // validateHost takes what link.Link.Host gives: lower case, and no byte that

@@ -19,9 +19,10 @@ import (
 //
 // They are all that the fold needs of a link that nobody reported, so that they
 // can be logged in its place. Of the query and of what may be a secret no more
-// than the shape is taken: whoever has log and key could piece together the rest. A shape writes a run of digits as 0, of small
-// letters as a, of large ones as A, and all else as it is, and ends in one of
-// five lengths: "wp-login2.php" has the shape "a-a0.a2".
+// than the shape is taken: whoever has log and key could piece together the rest.
+// A shape writes a run of digits as 0, of small letters as a, of large ones as
+// A, and all else as it is, and ends in one of five lengths: "wp-login2.php" has
+// the shape "a-a0.a2".
 type Traits struct {
 	// Markers by their constants; 0 where the link has none.
 	Markers [NumMarkers]uint64
@@ -40,7 +41,7 @@ const (
 	SubdomainShape        // the shape of what stands before the tenant, and that of its label
 	// Layout (the shapes of all segments, the scheme and the number of dots) and
 	// Ending (the suffix or platform) are of use together with where the link is
-	// hosted only: see [Traits.At].
+	// hosted only, for who knows that.
 	Layout
 	Ending
 	NumMarkers
@@ -48,7 +49,7 @@ const (
 
 const (
 	// MaxTokens bounds the tokens of a link. What would be the 257th is left out:
-	// the query comes last, the host first.
+	// the path comes last, the host first.
 	MaxTokens = 256
 	// TokenBits is the width of a token: its values are below 1<<TokenBits.
 	TokenBits = 20
@@ -61,7 +62,7 @@ const (
 	maxWord    = 15 // longer ones are no words
 	maxDeep    = 4  // segments of which runs are taken
 	maxShape   = 480
-	sealedFrom = PathMarker // markers of the path stand first; see appendTraits
+	gramLength = 4
 )
 
 // Tokens are in no order, none twice. The slice is part of t.
@@ -177,7 +178,7 @@ const (
 	ofLabelWord
 	ofSubWord
 	ofPathWord
-	ofLabelGram4
+	ofLabelGram
 	ofSubGram
 	ofLastGram
 	ofSegmentGram
@@ -234,17 +235,18 @@ func (s *speller) add(of int, text string) uint64 {
 
 func (s *speller) count(of, n int) { s.t.Add(s.number(of, n)) }
 
-// grams adds the runs of n bytes of a part, with a mark before and behind it.
-func (s *speller) grams(of int, text string, n int) { s.gramsAs(of, 0, text, n) }
+// grams adds the runs of gramLength bytes of a part, with a mark before and
+// behind it.
+func (s *speller) grams(of int, text string) { s.gramsAs(of, 0, text) }
 
 // gramsAs adds each of them a second time as what it is besides, if that is not 0.
-func (s *speller) gramsAs(of int, besides uint64, text string, n int) {
+func (s *speller) gramsAs(of int, besides uint64, text string) {
 	b := s.room[:0]
 	b = append(b, '^')
 	b = append(b, text...)
 	b = append(b, '$')
-	for i := 0; i+n <= len(b) && i < maxGrams; i++ {
-		h := s.hashBytes(of, b[i:i+n])
+	for i := 0; i+gramLength <= len(b) && i < maxGrams; i++ {
+		h := s.hashBytes(of, b[i:i+gramLength])
 		s.t.Add(h)
 		if besides != 0 {
 			s.t.Add(Join(h, besides))
@@ -342,7 +344,7 @@ func (s *speller) ofHost(p *parts) {
 	s.count(ofHostLength, len(p.host)/6)
 	s.add(ofSub, p.sub)
 	s.words(ofSubWord, p.sub)
-	s.grams(ofSubGram, p.sub, 4)
+	s.grams(ofSubGram, p.sub)
 }
 
 // ofLabel adds what the tenant's label says.
@@ -373,7 +375,7 @@ func (s *speller) ofLabel(p *parts) {
 		s.count(ofVowels, 10*vowels/n*5+min(n/5, 4))
 	}
 	s.words(ofLabelWord, p.label)
-	s.grams(ofLabelGram4, p.label, 4)
+	s.grams(ofLabelGram, p.label)
 }
 
 // ofPath adds what path and query say, and the label where it is part of a path.
@@ -441,12 +443,12 @@ func (s *speller) ofPath(p *parts) {
 			besides, last = ofLastGram, ""
 		}
 		if !oneTime(segment) {
-			s.gramsAs(ofSegmentGram, besides, segment, 4)
+			s.gramsAs(ofSegmentGram, besides, segment)
 		}
 		depth++
 	}
 	if last != "" && !oneTime(last) { // it lies deeper
-		s.grams(ofLastGram, last, 4)
+		s.grams(ofLastGram, last)
 	}
 }
 
@@ -464,7 +466,7 @@ var (
 func appendTraits(b []byte, t *Traits) []byte {
 	slices.Sort(t.Tokens()) // their order would tell that of the letters
 	room := make([]byte, 0, sealedMarkers*8+3*t.n)
-	for _, h := range t.Markers[sealedFrom:sealedMarkers] {
+	for _, h := range t.Markers[:sealedMarkers] {
 		room = binary.BigEndian.AppendUint64(room, h)
 	}
 	for _, token := range t.Tokens() {
@@ -482,7 +484,7 @@ func (t *Traits) unpack(text string) error {
 	}
 	for i := range sealedMarkers {
 		if h := binary.BigEndian.Uint64(packed[8*i:]); h != 0 {
-			t.Markers[sealedFrom+i] = h
+			t.Markers[i] = h
 		}
 	}
 	for b := packed[sealedMarkers*8:]; len(b) > 0; b = b[3:] {

@@ -146,8 +146,8 @@ func (v *view) cap() float64 {
 
 // capAbove makes less of what lies above the tenant.
 func (v *view) capAbove(m *Model, b *belief, f *features) {
-	most := v.cap()
-	sum := b.z() - logit(m.Root)
+	most, root := v.cap(), logit(m.Root)
+	sum := b.z() - root
 	if sum <= most {
 		return
 	}
@@ -155,7 +155,7 @@ func (v *view) capAbove(m *Model, b *belief, f *features) {
 		f.x[weightAt+i] *= most / sum
 		f.x[trendAt+i] *= most / sum
 	}
-	b.zfast = logit(m.Root) + most
+	b.zfast = root + most
 	b.zslow = b.zfast
 	b.fast = sigmoid(b.zfast)
 	b.slow = b.fast

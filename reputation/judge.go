@@ -617,7 +617,7 @@ func (c *inquiry) netReason(i int) Reason {
 	case netPrefix:
 		r.Net = at.prefix
 	case netSubnet:
-		r.Net, _ = at.addr.Prefix(subnetBits(at.addr))
+		r.Net, _ = at.addr.Prefix(evidence.SubnetBits(at.addr))
 	case netAddr:
 		r.Net = netip.PrefixFrom(at.addr, at.addr.BitLen())
 	}

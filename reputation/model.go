@@ -29,7 +29,6 @@ type model struct {
 	weights [nGates][nParts]atomic.Uint64 // bits of a float64, less those at the start
 	squares [nGates][nParts]float64
 	lexicon atomic.Pointer[lexicon]
-	lessons uint64 // how many it had
 	delays  delays
 	clean   [NumClasses]clean
 }
@@ -97,7 +96,6 @@ func (m *model) teach(s *sighting, bad bool, weight float64, slow bool) {
 		g--
 	}
 	g *= weight
-	m.lessons++
 	spellingWeight := m.weight(gate, spellingAt)
 	for i, v := range s.x {
 		if v != 0 {
@@ -184,7 +182,7 @@ func (d *delays) until() int64 {
 func (d *delays) slow() bool { return d.until() > slowWait }
 
 // clean is a histogram of the scores that links had at first sight which then
-// nobody reported, in log-odds; older ones fade, by half a month.
+// nobody reported, in log-odds; older ones fade, by half in a month.
 type clean struct {
 	n     [cleanBins]uint32
 	total uint32

@@ -92,14 +92,6 @@ func (t *Table) hashAS(as uint32) uint64 {
 	return binaryHash(t.key, evidence.AS, b[:])
 }
 
-// subnetBits are those of the Subnet around an address.
-func subnetBits(a netip.Addr) int {
-	if a.Is4() {
-		return 24
-	}
-	return 48
-}
-
 // nets hashes the networks of a route; 0 for those that nobody has said.
 func (t *Table) nets(r *route) (n [nNets]uint64) {
 	if r.as != 0 {
@@ -108,7 +100,7 @@ func (t *Table) nets(r *route) (n [nNets]uint64) {
 	if r.prefix.IsValid() {
 		n[netPrefix] = t.hashNet(evidence.Prefix, r.addr, r.prefix.Bits())
 	}
-	n[netSubnet] = t.hashNet(evidence.Subnet, r.addr, subnetBits(r.addr))
+	n[netSubnet] = t.hashNet(evidence.Subnet, r.addr, evidence.SubnetBits(r.addr))
 	n[netAddr] = t.hashNet(evidence.Addr, r.addr, r.addr.BitLen())
 	return n
 }

@@ -74,12 +74,14 @@ func (q *sightings) len() int { return int(q.next - q.first) }
 
 func (q *sightings) at(i uint64) *sighting { return &q.ring[i&uint64(len(q.ring)-1)] }
 
-// push keeps a sighting, unless there is no room.
-func (q *sightings) push(s sighting) bool {
+// full reports whether there is no room: none that is kept has had its say.
+func (q *sightings) full() bool {
+	return q.len() == maxKept && q.first == min(q.silent, q.taught)
+}
+
+// push keeps a sighting, of which there must not be too many: see full.
+func (q *sightings) push(s sighting) {
 	if q.len() == maxKept {
-		if q.first == min(q.silent, q.taught) {
-			return false
-		}
 		q.drop()
 	}
 	if q.len() == len(q.ring) {
@@ -95,7 +97,6 @@ func (q *sightings) push(s sighting) bool {
 	*q.at(q.next) = s
 	q.byURL[s.lad[rungURL]] = q.next
 	q.next++
-	return true
 }
 
 // drop forgets the oldest.
@@ -128,7 +129,7 @@ func (t *Table) sight(tg *target, d uint16, at int64) {
 	if child.day-d >= windowDays || child.good&(1<<(child.day-d)) != 0 {
 		return
 	}
-	if q := &t.queue; q.len() == maxKept && q.first == min(q.silent, q.taught) || !tenant.takeSighting(d) {
+	if t.queue.full() || !tenant.takeSighting(d) {
 		return
 	}
 	s := sighting{at: at, lad: *lad, kind: tg.kind}

@@ -931,7 +931,7 @@ func snapshotChunks(b []byte) (chunks [][]byte) {
 }
 
 func snapshotOf(head, shard []byte, number int) []byte {
-	b := binary.LittleEndian.AppendUint32([]byte("headlght"), 3)
+	b := binary.LittleEndian.AppendUint32([]byte("headlght"), 4)
 	for i := range 1 + 1024 + 1 {
 		var chunk []byte
 		switch i {

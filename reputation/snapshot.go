@@ -32,7 +32,7 @@ import (
 // forgery: who can write it can make anything look safe.
 const (
 	snapshotMagic   = "headlght"
-	snapshotVersion = 3
+	snapshotVersion = 4
 	entryBytes      = 48
 	tokenBytes      = 16
 	// The least that a sighting takes: it has from none to MaxTokens tokens besides.
@@ -173,7 +173,6 @@ func (q *sightings) append(b []byte) []byte {
 
 func (m *model) append(b []byte) []byte {
 	u64, u32 := binary.LittleEndian.AppendUint64, binary.LittleEndian.AppendUint32
-	b = u64(b, m.lessons)
 	b = u64(u64(b, uint64(m.delays.n)), uint64(m.delays.wait))
 	for _, d := range m.delays.ring {
 		b = u32(b, d)
@@ -541,7 +540,6 @@ func (q *sightings) read(c *cursor) {
 }
 
 func (m *model) read(c *cursor) {
-	m.lessons = c.u64()
 	m.delays.n, m.delays.wait = int(c.u64()), int64(c.u64())
 	for i := range m.delays.ring {
 		m.delays.ring[i] = c.u32()

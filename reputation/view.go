@@ -46,17 +46,18 @@ func (s *sums) empty() bool { return s.slow.bad+s.slow.good+s.fast.bad+s.fast.go
 // of begins a view of a link.
 func (v *view) of(t *Table, l link.Link) {
 	v.kind = ClassOf(l)
-	if v.kind == Address || t.located.Load() { // else nothing is known of where hosts are
-		v.host, v.self = t.hostOf(l)
-	}
+	v.host, v.self = t.hostOf(l)
 }
 
-// hostOf gives the hash of the entry that says where a host is, and the host
-// itself if it is an address.
+// hostOf gives the hash of the entry that says where a host is, 0 if that was
+// never said of any, and the host itself if it is an address.
 func (t *Table) hostOf(l link.Link) (uint64, netip.Addr) {
 	if a, ok := l.Addr(); ok {
 		a = a.Unmap()
 		return t.hashRoute(a), a
+	}
+	if !t.located.Load() {
+		return 0, netip.Addr{}
 	}
 	return t.key.Hash(hostKind, l.Host()), netip.Addr{}
 }
