@@ -93,6 +93,30 @@ func serve() error {
 	return err
 }
 
+// held are the requests that came and wait for an answer, and of which nobody
+// was told yet.
+var held = struct {
+	more *sync.Cond
+	n    int
+}{more: sync.NewCond(new(sync.Mutex))}
+
+func hold() {
+	held.more.L.Lock()
+	held.n++
+	held.more.L.Unlock()
+	held.more.Signal()
+}
+
+// awaitHeld waits until n requests have come.
+func awaitHeld(n int) {
+	held.more.L.Lock()
+	for held.n < n {
+		held.more.Wait()
+	}
+	held.n -= n
+	held.more.L.Unlock()
+}
+
 func answerHead(c net.Conn) {
 	defer c.Close()
 	buf := make([]byte, 4<<10)
@@ -104,10 +128,14 @@ func answerHead(c net.Conn) {
 		}
 		n += m
 	}
-	if strings.HasPrefix(string(buf[:n]), "HEAD /held") {
+	switch head := string(buf[:n]); {
+	case strings.HasPrefix(head, "HEAD /held"):
 		// The client's process measures meanwhile, and ends by hanging up.
+		hold()
 		c.Read(buf)
 		return
+	case strings.HasPrefix(head, "HEAD /all"):
+		awaitHeld(inFlight)
 	}
 	io.WriteString(c, "HTTP/1.1 200 OK\r\nServer: nginx/1.26.0\r\nDate: Fri, 27 Nov 2026 12:00:00 GMT\r\nContent-Type: text/html; charset=utf-8\r\n"+
 		"Content-Length: 5120\r\nLast-Modified: Thu, 26 Nov 2026 12:00:00 GMT\r\nConnection: close\r\nETag: \"5e\"\r\nAccept-Ranges: bytes\r\n\r\n")
@@ -264,37 +292,37 @@ func each(n, atOnce int, f func(int)) {
 func BenchmarkHEAD(b *testing.B) {
 	s := startServers(b)
 	peer, ours := s.netHTTP(), s.prober(b)
-	for _, secure := range []bool{false, true} {
-		name := "plain"
-		if secure {
-			name = "tls"
-		}
-		b.Run(name, func(b *testing.B) {
-			var rates [2][]float64
-			var ratios []float64
-			for b.Loop() {
-				round++
-				var rate [2]float64
-				for k := range 2 {
-					who := (k + round) % 2
-					head := []func(string) error{peer, ours}[who]
-					begin := time.Now()
-					each(hosts, inFlight, func(i int) {
-						if err := head(s.url(secure, i, round, "x")); err != nil {
-							b.Error(err)
-						}
-					})
-					rate[who] = hosts / time.Since(begin).Seconds()
-					rates[who] = append(rates[who], rate[who])
-				}
-				ratios = append(ratios, rate[1]/rate[0])
+	eachScheme(b, func(b *testing.B, secure bool) {
+		var rates [2][]float64
+		var ratios []float64
+		for b.Loop() {
+			round++
+			var rate [2]float64
+			for k := range 2 {
+				who := (k + round) % 2
+				head := []func(string) error{peer, ours}[who]
+				begin := time.Now()
+				each(hosts, inFlight, func(i int) {
+					if err := head(s.url(secure, i, round, "x")); err != nil {
+						b.Error(err)
+					}
+				})
+				rate[who] = hosts / time.Since(begin).Seconds()
+				rates[who] = append(rates[who], rate[who])
 			}
-			b.ReportMetric(median(rates[0]), "net/http-HEAD/s")
-			b.ReportMetric(median(rates[1]), "ours-HEAD/s")
-			b.ReportMetric(median(ratios), "ratio")
-			b.ReportMetric(0, "ns/op")
-		})
-	}
+			ratios = append(ratios, rate[1]/rate[0])
+		}
+		b.ReportMetric(median(rates[0]), "net/http-HEAD/s")
+		b.ReportMetric(median(rates[1]), "ours-HEAD/s")
+		b.ReportMetric(median(ratios), "ratio")
+		b.ReportMetric(0, "ns/op")
+	})
+}
+
+// eachScheme runs f with http and with https.
+func eachScheme(b *testing.B, f func(b *testing.B, secure bool)) {
+	b.Run("plain", func(b *testing.B) { f(b, false) })
+	b.Run("tls", func(b *testing.B) { f(b, true) })
 }
 
 var round int
@@ -309,33 +337,29 @@ func median(x []float64) float64 {
 func BenchmarkHEADMemory(b *testing.B) {
 	s := startServers(b)
 	peer, ours := s.netHTTP(), s.prober(b)
-	for _, secure := range []bool{false, true} {
-		name := "plain"
-		if secure {
-			name = "tls"
-		}
-		b.Run(name, func(b *testing.B) {
-			var bytes [2][]float64
-			for b.Loop() {
-				for who, head := range []func(string) error{peer, ours} {
-					round++
-					before := inUse()
-					var wg sync.WaitGroup
-					for i := range inFlight {
-						url := s.url(secure, i, round, "held")
-						wg.Go(func() { head(url) })
-					}
-					time.Sleep(2 * time.Second) // all have sent their request; ours give up after five
-					bytes[who] = append(bytes[who], float64(inUse()-before)/inFlight)
-					wg.Wait()
+	eachScheme(b, func(b *testing.B, secure bool) {
+		var bytes [2][]float64
+		for b.Loop() {
+			for who, head := range []func(string) error{peer, ours} {
+				round++
+				before := inUse()
+				var wg sync.WaitGroup
+				for i := range inFlight {
+					url := s.url(secure, i, round, "held")
+					wg.Go(func() { head(url) })
 				}
+				if err := peer(s.url(false, 0, round, "all")); err != nil { // answered when all are held; ours give up after five seconds
+					b.Fatal(err)
+				}
+				bytes[who] = append(bytes[who], float64(inUse()-before)/inFlight)
+				wg.Wait()
 			}
-			b.ReportMetric(median(bytes[0]), "net/http-B/request")
-			b.ReportMetric(median(bytes[1]), "ours-B/request")
-			b.ReportMetric(median(bytes[1])/median(bytes[0]), "ratio")
-			b.ReportMetric(0, "ns/op")
-		})
-	}
+		}
+		b.ReportMetric(median(bytes[0]), "net/http-B/request")
+		b.ReportMetric(median(bytes[1]), "ours-B/request")
+		b.ReportMetric(median(bytes[1])/median(bytes[0]), "ratio")
+		b.ReportMetric(0, "ns/op")
+	})
 }
 
 // inUse is what is alive on the heap and in stacks.
