@@ -9,7 +9,7 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: check
-check: install lint test bench-build systemd ## everything that must pass before a commit lands; installs what it needs
+check: install lint test clients bench-build systemd ## everything that must pass before a commit lands; installs what it needs
 
 .PHONY: install
 install: ## install what the tests need (Debian)
@@ -19,11 +19,17 @@ install: ## install what the tests need (Debian)
 lint: ## formatting, vet, staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt needed:" $$unformatted; exit 1; fi
 	$(GO) vet ./...
+	$(GO) vet -tags clients ./docs
 	$(TOOL) staticcheck ./...
 
 .PHONY: test
 test: ## all tests, with the race detector and in random order
 	$(GO) test -race -shuffle=on ./...
+
+# The programs are Debian's own, started as the pages in docs say.
+.PHONY: clients
+clients: ## mail servers, resolvers and other programs use Headlight as docs/ says
+	$(GO) test -count=1 -tags clients ./docs
 
 .PHONY: bench-build
 bench-build: ## the side-by-side benchmarks still build and vet
