@@ -84,6 +84,8 @@ func FuzzParseSealed(f *testing.F) {
 	f.Add("a.example/#/#0000000000002")
 	f.Add("a.example/#0000000000002/#/#zzzzzzzzzzzzy")
 	f.Add("a.example/#0000000000002/#0000000000004/#0000000000006")
+	f.Add("a.example/#/#0000000000002/~x")
+	f.Add("a.example/#/#0000000000002/~")
 	f.Fuzz(func(t *testing.T, key string) {
 		s, err := evidence.ParseSealed(key)
 		if err != nil {
@@ -96,6 +98,9 @@ func FuzzParseSealed(f *testing.F) {
 		again := s.Host + "/" + path + "/" + s.URL
 		if s.Tenant != "" {
 			again = s.Host + "/" + s.Tenant + "/" + path + "/" + s.URL
+		}
+		if s.Traits != "" {
+			again += "/~" + s.Traits
 		}
 		if again != key {
 			t.Errorf("%q is read as %+v", key, s)

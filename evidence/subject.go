@@ -66,7 +66,11 @@ func (s Subject) validateKey() error {
 		}
 		return nil
 	default: // Sealed
-		_, err := ParseSealed(s.Key)
+		parts, err := ParseSealed(s.Key)
+		if err == nil && parts.Traits != "" {
+			var room packedTraits
+			_, err = room.decode(parts.Traits)
+		}
 		return err
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"slices"
+	"math/bits"
 	"strings"
 	"unsafe"
 
@@ -28,8 +28,16 @@ type Traits struct {
 	Markers [NumMarkers]uint64
 	n       int
 	tokens  [MaxTokens]uint32
-	seen    [2 * MaxTokens]uint16 // hash table: 1 + place in tokens
+	// A hash table of places in tokens, that keeps their order but for collisions:
+	// where a token is looked for first follows from its upper bits.
+	place [slots]uint16
+	used  [slots / 64]uint64 // a bit for each
 }
+
+const (
+	slotBits = 9 // half of them stay free
+	slots    = 1 << slotBits
+)
 
 // The markers.
 const (
@@ -74,16 +82,34 @@ func (t *Traits) Add(h uint64) {
 	if t.n == MaxTokens {
 		return
 	}
-	i := token % uint32(len(t.seen))
-	for t.seen[i] != 0 {
-		if t.tokens[t.seen[i]-1] == token {
+	i := token >> (TokenBits - slotBits)
+	for ; t.used[i/64]&(1<<(i%64)) != 0; i = (i + 1) % slots {
+		if t.tokens[t.place[i]] == token {
 			return
 		}
-		i = (i + 1) % uint32(len(t.seen))
 	}
 	t.tokens[t.n] = token
+	t.place[i] = uint16(t.n)
+	t.used[i/64] |= 1 << (i % 64)
 	t.n++
-	t.seen[i] = uint16(t.n)
+}
+
+// sort puts the tokens in ascending order. It is the last that is done with them.
+func (t *Traits) sort() {
+	var sorted [MaxTokens]uint32
+	n := 0
+	for word, used := range t.used {
+		for ; used != 0; used &= used - 1 {
+			token := t.tokens[t.place[64*word+bits.TrailingZeros64(used)]]
+			i := n
+			for ; i > 0 && sorted[i-1] > token; i-- { // they collided
+				sorted[i] = sorted[i-1]
+			}
+			sorted[i] = token
+			n++
+		}
+	}
+	copy(t.tokens[:], sorted[:n])
 }
 
 // Join makes one hash of two. It keeps no secret that a and b do not keep, and
@@ -464,7 +490,7 @@ var (
 )
 
 func appendTraits(b []byte, t *Traits) []byte {
-	slices.Sort(t.Tokens()) // their order would tell that of the letters
+	t.sort() // their order would tell that of the letters
 	room := make([]byte, 0, sealedMarkers*8+3*t.n)
 	for _, h := range t.Markers[:sealedMarkers] {
 		room = binary.BigEndian.AppendUint64(room, h)

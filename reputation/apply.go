@@ -404,7 +404,7 @@ func dayOf(seconds int64) uint16 {
 const (
 	forgetChild = 2 * windowDays
 	forgetRung  = 60
-	sweepDays   = 32 // a 32nd of the shards a day
+	sweepDays   = 64 // a 64th of the shards a day
 	leastUnits  = .125
 )
 

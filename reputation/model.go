@@ -82,7 +82,7 @@ func (m *model) score(gate int, x *[nFeatures]float32, spelling float64) float64
 }
 
 // teach is a step of both learners towards bad or good, with a weight in (0, 1].
-func (m *model) teach(s *sighting, bad bool, weight float64, slow bool) {
+func (m *model) teach(s *sighting, tokens []uint32, bad bool, weight float64, slow bool) {
 	if !m.Learns {
 		return
 	}
@@ -90,7 +90,7 @@ func (m *model) teach(s *sighting, bad bool, weight float64, slow bool) {
 	if slow {
 		rate, alpha = m.SlowRate, m.SlowAlpha
 	}
-	gate, spelling := int(s.gate), m.spelling(s.tokens)
+	gate, spelling := int(s.gate), m.spelling(tokens)
 	g := sigmoid(m.score(gate, &s.x, spelling))
 	if bad {
 		g--
@@ -103,7 +103,7 @@ func (m *model) teach(s *sighting, bad bool, weight float64, slow bool) {
 		}
 	}
 	m.step(gate, spellingAt, g*spelling, rate)
-	m.spell(s.tokens, g*spellingWeight, alpha)
+	m.spell(tokens, g*spellingWeight, alpha)
 }
 
 // step is one of AdaGrad.

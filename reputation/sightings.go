@@ -1,7 +1,6 @@
 package reputation
 
 import (
-	"slices"
 	"time"
 
 	"headlight.example/evidence"
@@ -32,22 +31,63 @@ type sightings struct {
 	taught uint64 // the first whose lesson is not a day old
 	silent uint64 // the first of which silence does not yet count
 	next   uint64
-	byURL  map[uint64]uint64 // the last of a URL
+	// For each value that the low bits of a URL's hash can have, 1 + the place of
+	// the last such sighting; each leads to the one before it.
+	last   []uint64
+	tokens pages
 }
 
+// A sighting holds no pointer, so that the garbage collector need not read them all.
 type sighting struct {
 	at     int64 // Unix seconds
+	before uint64
 	lad    ladder
-	above  []uint64 // the rungs above the tenant
+	above  [maxAbove]uint64 // the rungs above the tenant, then 0
 	marks  [nMarkers]uint64
 	x      [nFeatures]float32
-	tokens []uint32
+	spelt  pageRef // its tokens
 	z      float32 // its score
 	gate   uint8
 	kind   Class
 	weight weight
 	gave   uint16 // markers that it may credit, by bit
 	flags  uint8
+}
+
+// pages keep the tokens of sightings, which come and go in one order.
+type pages struct {
+	page  [][]uint32
+	first uint32 // number of page[0]
+}
+
+type pageRef struct {
+	page, at uint32
+	n        uint16
+}
+
+const pageSize = 1 << 15 // tokens
+
+func (p *pages) keep(tokens []uint32) pageRef {
+	last := len(p.page) - 1
+	if last < 0 || len(p.page[last])+len(tokens) > pageSize {
+		p.page = append(p.page, make([]uint32, 0, pageSize))
+		last++
+	}
+	ref := pageRef{p.first + uint32(last), uint32(len(p.page[last])), uint16(len(tokens))}
+	p.page[last] = append(p.page[last], tokens...)
+	return ref
+}
+
+func (p *pages) of(r pageRef) []uint32 {
+	return p.page[r.page-p.first][r.at : r.at+uint32(r.n)]
+}
+
+// drop frees the pages before the one of the oldest that is kept.
+func (p *pages) drop(oldest pageRef) {
+	for ; p.first < oldest.page; p.first++ {
+		p.page[0] = nil
+		p.page = p.page[1:]
+	}
 }
 
 // What became of a sighting.
@@ -79,43 +119,56 @@ func (q *sightings) full() bool {
 	return q.len() == maxKept && q.first == min(q.silent, q.taught)
 }
 
-// push keeps a sighting, of which there must not be too many: see full.
-func (q *sightings) push(s sighting) {
+// push keeps a sighting and its tokens, of which there must not be too many: see full.
+func (q *sightings) push(s *sighting, tokens []uint32) {
 	if q.len() == maxKept {
 		q.drop()
 	}
 	if q.len() == len(q.ring) {
-		ring := make([]sighting, max(2*len(q.ring), 64))
-		for i := q.first; i < q.next; i++ {
-			ring[i&uint64(len(ring)-1)] = *q.at(i)
-		}
-		q.ring = ring
+		q.grow()
 	}
-	if q.byURL == nil {
-		q.byURL = make(map[uint64]uint64)
-	}
-	*q.at(q.next) = s
-	q.byURL[s.lad[rungURL]] = q.next
+	s.spelt = q.tokens.keep(tokens)
+	*q.at(q.next) = *s
+	q.link(q.next)
 	q.next++
 }
 
-// drop forgets the oldest.
-func (q *sightings) drop() {
-	s := q.at(q.first)
-	if q.byURL[s.lad[rungURL]] == q.first {
-		delete(q.byURL, s.lad[rungURL])
+func (q *sightings) grow() {
+	ring := make([]sighting, max(2*len(q.ring), 64))
+	for i := q.first; i < q.next; i++ {
+		ring[i&uint64(len(ring)-1)] = *q.at(i)
 	}
-	*s = sighting{}
-	q.first++
+	q.ring, q.last = ring, make([]uint64, len(ring))
+	for i := q.first; i < q.next; i++ {
+		q.link(i)
+	}
+}
+
+// link makes a sighting the last of its URL.
+func (q *sightings) link(i uint64) {
+	s := q.at(i)
+	last := &q.last[s.lad[rungURL]&uint64(len(q.last)-1)]
+	s.before, *last = *last, i+1
+}
+
+// drop forgets the oldest. What leads to it leads nowhere from then on.
+func (q *sightings) drop() {
+	if q.first++; q.first < q.next {
+		q.tokens.drop(q.at(q.first).spelt)
+	}
 }
 
 // of is the last sighting of a URL that is kept, or nil.
 func (q *sightings) of(url uint64) (s *sighting, taught bool) {
-	i, ok := q.byURL[url]
-	if !ok {
+	if len(q.ring) == 0 {
 		return nil, false
 	}
-	return q.at(i), i < q.taught
+	for i := q.last[url&uint64(len(q.last)-1)]; i > q.first; i = s.before {
+		if s = q.at(i - 1); s.lad[rungURL] == url {
+			return s, i <= q.taught
+		}
+	}
+	return nil, false
 }
 
 // sight takes in a sighting of day d.
@@ -133,11 +186,12 @@ func (t *Table) sight(tg *target, d uint16, at int64) {
 		return
 	}
 	s := sighting{at: at, lad: *lad, kind: tg.kind}
-	t.look(tg, &s, d)
+	var traits evidence.Traits
+	t.look(tg, &s, &traits, d)
 	child.markGood(d)
 	t.put(lad[rungTenant], tenantAt, &tenant)
 	t.put(lad[rungURL], childAt, &child)
-	t.queue.push(s)
+	t.queue.push(&s, traits.Tokens())
 }
 
 // Wants reports whether a sighting of the link at that time would be taken in,
@@ -152,18 +206,17 @@ func (t *Table) Wants(l link.Link, now time.Time) bool {
 	return !ok || tenant.day != d || tenant.marks>>todayShift&maxSightings < maxSightings
 }
 
-// look notes what the model sees of a link.
-func (t *Table) look(tg *target, s *sighting, d uint16) {
+// look notes what the model sees of a link, whose traits it gives.
+func (t *Table) look(tg *target, s *sighting, traits *evidence.Traits, d uint16) {
 	var v view
 	var f features
 	v.lad, v.kind, v.host, v.self = tg.lad, tg.kind, tg.host, tg.self
 	v.touch(t)
-	var traits evidence.Traits
-	spelt := t.traits(tg, &traits)
+	spelt := t.traits(tg, traits)
 	v.place(t)
 	v.setMarks(&traits.Markers)
 	if spelt {
-		v.addNetTokens(&traits)
+		v.addNetTokens(traits)
 	}
 	v.read(t, d)
 	v.features(&t.model.Model, d, &f)
@@ -171,9 +224,8 @@ func (t *Table) look(tg *target, s *sighting, d uint16) {
 		s.x[i] = float32(x)
 	}
 	s.gate, s.marks = uint8(f.gate), v.markAt
-	s.above = slices.Clone(v.appendNets(s.lad.appendAbove(t.scratch[:0])))
-	s.tokens = slices.Clone(traits.Tokens())
-	s.z = float32(t.model.score(f.gate, &s.x, t.model.spelling(s.tokens)))
+	v.appendNets(s.lad.appendAbove(s.above[:0]))
+	s.z = float32(t.model.score(f.gate, &s.x, t.model.spelling(traits.Tokens())))
 	if y, ok := t.openDiary(s.lad[rungTenant], d); ok {
 		for i, h := range s.marks {
 			if h != 0 && y.claim(h, false) {
@@ -236,13 +288,13 @@ func (t *Table) comeOfAge(s *sighting, now int64) {
 	for _, h := range s.lad {
 		t.touched ^= t.touch(h)
 	}
-	for _, h := range s.above {
+	for _, h := range s.rungsAbove() {
 		t.touched ^= t.touch(h)
 	}
 	for _, h := range s.marks {
 		t.touched ^= t.touch(h)
 	}
-	if t.credit(s.lad[rungURL], &s.lad, s.above, dayOf(s.at), s.weight) {
+	if t.credit(s.lad[rungURL], &s.lad, s.rungsAbove(), dayOf(s.at), s.weight) {
 		s.flags |= wasAbove
 	}
 	for i, h := range s.marks {
@@ -258,9 +310,9 @@ func (t *Table) comeOfAge(s *sighting, now int64) {
 }
 
 func (t *Table) teachGood(s *sighting) {
-	if s.flags&taughtGood == 0 && len(s.tokens) > 0 {
+	if s.flags&taughtGood == 0 && s.spelt.n > 0 {
 		s.flags |= taughtGood
-		t.model.teach(s, false, s.worth(), t.model.delays.slow())
+		t.teach(s, false, s.worth())
 	}
 }
 
@@ -277,14 +329,28 @@ func (t *Table) teachLate(s *sighting) {
 
 // teachBad is a lesson of a bad link, if the tenant has not given enough of the day.
 func (t *Table) teachBad(s *sighting, d uint16) {
-	if len(s.tokens) == 0 || s.flags&taughtBad != 0 {
+	if s.spelt.n == 0 || s.flags&taughtBad != 0 {
 		return
 	}
 	s.flags |= taughtBad
 	if y, ok := t.openDiary(s.lad[rungTenant], d); ok && y.lesson() {
 		t.closeDiary(&y)
-		t.model.teach(s, true, 1, t.model.delays.slow())
+		t.teach(s, true, 1)
 	}
+}
+
+// teach has the model learn what became of a sighting.
+func (t *Table) teach(s *sighting, bad bool, weight float64) {
+	t.model.teach(s, t.queue.tokens.of(s.spelt), bad, weight, t.model.delays.slow())
+}
+
+// rungsAbove are those of which the tenant is the child.
+func (s *sighting) rungsAbove() []uint64 {
+	n := 0
+	for n < maxAbove && s.above[n] != 0 {
+		n++
+	}
+	return s.above[:n]
 }
 
 // worth is the weight of a lesson.
@@ -309,7 +375,7 @@ func (t *Table) reported(url uint64, d uint16, at int64) {
 		back := entry{day: dayOf(s.at)}
 		back.addGood(back.day, s.weight)
 		if s.flags&wasAbove != 0 {
-			for _, h := range s.above {
+			for _, h := range s.rungsAbove() {
 				t.takeGood(h, &back)
 			}
 		}
@@ -322,11 +388,10 @@ func (t *Table) reported(url uint64, d uint16, at int64) {
 	if s.flags&wasCounted != 0 {
 		t.model.clean[s.kind].take(float64(s.z))
 	}
-	slow := t.model.delays.slow()
 	if s.flags&taughtGood != 0 {
-		t.model.teach(s, true, s.worth(), slow) // the step back
+		t.teach(s, true, s.worth()) // the step back
 	}
-	if !slow || late {
+	if !t.model.delays.slow() || late {
 		t.teachBad(s, d)
 	}
 }

@@ -151,8 +151,9 @@ func (q *sightings) append(b []byte) []byte {
 		for _, h := range s.lad {
 			b = u64(b, h)
 		}
-		b = u64(b, uint64(len(s.above)))
-		for _, h := range s.above {
+		above := s.rungsAbove()
+		b = u64(b, uint64(len(above)))
+		for _, h := range above {
 			b = u64(b, h)
 		}
 		for _, h := range s.marks {
@@ -163,8 +164,8 @@ func (q *sightings) append(b []byte) []byte {
 		for _, x := range s.x {
 			b = u32(b, math.Float32bits(x))
 		}
-		b = u64(b, uint64(len(s.tokens)))
-		for _, token := range s.tokens {
+		b = u64(b, uint64(s.spelt.n))
+		for _, token := range q.tokens.of(s.spelt) {
 			b = u32(b, token)
 		}
 	}
@@ -499,6 +500,7 @@ func (q *sightings) read(c *cursor) {
 		c.bad = true
 		return
 	}
+	tokens := make([]uint32, evidence.MaxTokens)
 	for range n {
 		s := sighting{at: int64(c.u64())}
 		for i := range s.lad {
@@ -509,8 +511,9 @@ func (q *sightings) read(c *cursor) {
 			c.bad = true
 			return
 		}
-		for range above {
-			s.above = append(s.above, c.u64())
+		for i := range above {
+			s.above[i] = c.u64()
+			c.bad = c.bad || s.above[i] == 0
 		}
 		for i := range s.marks {
 			s.marks[i] = c.u64()
@@ -521,20 +524,18 @@ func (q *sightings) read(c *cursor) {
 		for i := range s.x {
 			s.x[i] = math.Float32frombits(c.u32())
 		}
-		tokens := c.list(4)
+		n := c.list(4)
 		c.bad = c.bad || s.lad[rungTenant] == 0 || s.lad[rungURL] == 0 || s.gate >= nGates || s.kind >= NumClasses ||
-			s.weight >= nWeights || tokens > evidence.MaxTokens
+			s.weight >= nWeights || n > evidence.MaxTokens
 		if c.bad {
 			return
 		}
-		if tokens > 0 {
-			s.tokens = make([]uint32, tokens)
+		tokens = tokens[:n]
+		for i := range tokens {
+			tokens[i] = c.u32()
+			c.bad = c.bad || tokens[i] >= 1<<evidence.TokenBits
 		}
-		for i := range s.tokens {
-			s.tokens[i] = c.u32()
-			c.bad = c.bad || s.tokens[i] >= 1<<evidence.TokenBits
-		}
-		q.push(s)
+		q.push(&s, tokens)
 	}
 	q.taught, q.silent = taught, silent
 }

@@ -262,21 +262,35 @@ func (b *buckets) grown(n uint64, drop func(*[5]uint64) bool) *buckets {
 	if b == nil {
 		return to
 	}
-	var w [5]uint64
+	// The order stays, so the places in to follow each other as those in b do.
 	for i := range b.n {
-		for s := range uint64(slotsIn) {
-			h := b.words[i*wordsIn+s]
+		bucket := (*[wordsIn]uint64)(b.words[i*wordsIn:])
+		for s := range slotsIn {
+			h := bucket[s]
 			if h == 0 {
 				break
 			}
-			copy(w[:], b.words[i*wordsIn+slotsIn+s*5:])
-			if drop != nil && drop(&w) {
+			w := (*[5]uint64)(bucket[slotsIn+s*5:])
+			if drop != nil && drop(w) {
 				continue
 			}
-			copy(to.words[to.claim(h):], w[:])
+			*(*[5]uint64)(to.words[to.place(h):]) = *w
 		}
 	}
 	return to
+}
+
+// place is claim while nobody else sees b.
+func (b *buckets) place(h uint64) (at uint64) {
+	for i := bucket(h, b.n); ; i = (i + 1) % b.n {
+		keys := (*[slotsIn]uint64)(b.words[i*wordsIn:])
+		for s := range keys {
+			if keys[s] == 0 {
+				keys[s] = h
+				return i*wordsIn + slotsIn + uint64(s)*5
+			}
+		}
+	}
 }
 
 // forget removes from a shard the entries that drop says.
