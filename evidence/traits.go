@@ -28,10 +28,10 @@ type Traits struct {
 	Markers [NumMarkers]uint64
 	n       int
 	tokens  [MaxTokens]uint32
-	// A hash table of places in tokens, that keeps their order but for collisions:
-	// where a token is looked for first follows from its upper bits.
-	place [slots]uint16
-	used  [slots / 64]uint64 // a bit for each
+	// A hash table of 1 + a token that keeps their order but for collisions: where
+	// a token is looked for first follows from its upper bits.
+	slot [slots]uint32
+	used [slots / 64]uint64 // a bit for each
 }
 
 const (
@@ -83,13 +83,13 @@ func (t *Traits) Add(h uint64) {
 		return
 	}
 	i := token >> (TokenBits - slotBits)
-	for ; t.used[i/64]&(1<<(i%64)) != 0; i = (i + 1) % slots {
-		if t.tokens[t.place[i]] == token {
+	for ; t.slot[i] != 0; i = (i + 1) % slots {
+		if t.slot[i] == token+1 {
 			return
 		}
 	}
 	t.tokens[t.n] = token
-	t.place[i] = uint16(t.n)
+	t.slot[i] = token + 1
 	t.used[i/64] |= 1 << (i % 64)
 	t.n++
 }
@@ -100,7 +100,7 @@ func (t *Traits) sort() {
 	n := 0
 	for word, used := range t.used {
 		for ; used != 0; used &= used - 1 {
-			token := t.tokens[t.place[64*word+bits.TrailingZeros64(used)]]
+			token := t.slot[64*word+bits.TrailingZeros64(used)] - 1
 			i := n
 			for ; i > 0 && sorted[i-1] > token; i-- { // they collided
 				sorted[i] = sorted[i-1]

@@ -508,20 +508,26 @@ func (c *inquiry) threat() evidence.Assertion {
 	}
 	found, most := evidence.Phishing, 0. // users' word or spelling alone
 	hear := func(w float64, e entry) {
-		if w > most && e.isBad() {
+		if e.isBad() {
 			found, most = threat(e.heaviest()), w
 		}
 	}
 	for i := range rungTenant {
-		hear(c.weight[i], c.rung[i])
+		if w := c.weight[i]; w > most {
+			hear(w, c.rung[i])
+		}
 	}
 	for i, w := range c.netWeight {
-		e, _ := c.t.get(c.netAt[c.telling(i)][i])
-		hear(w, e)
+		if w > most {
+			e, _ := c.t.get(c.netAt[c.telling(i)][i])
+			hear(w, e)
+		}
 	}
 	for i, w := range c.markWeight {
-		e, _ := c.t.get(c.markAt[i])
-		hear(w, e)
+		if w > most {
+			e, _ := c.t.get(c.markAt[i])
+			hear(w, e)
+		}
 	}
 	return found
 }

@@ -127,19 +127,21 @@ func (m *model) spell(tokens []uint32, g, alpha float64) {
 	gg := float64(g * g)
 	for _, t := range tokens {
 		at := &lex[t]
-		w := float64(math.Float32frombits(at.w.Load()))
-		root := math.Sqrt(float64(at.n) + gg)
-		sigma := (root - math.Sqrt(float64(at.n))) / alpha
-		z := float64(at.z) + g - float64(sigma*w)
-		at.z, at.n = float32(z), float32(float64(at.n)+gg)
-		w = 0
-		switch z = float64(at.z); {
-		case z > m.Lambda1:
-			w = -(z - m.Lambda1) / ((m.Beta+root)/alpha + m.Lambda2)
-		case z < -m.Lambda1:
-			w = -(z + m.Lambda1) / ((m.Beta+root)/alpha + m.Lambda2)
+		before := at.w.Load()
+		z, n := float64(at.z)+g, float64(at.n)+gg
+		if w := float64(math.Float32frombits(before)); w != 0 {
+			sigma := (math.Sqrt(n) - math.Sqrt(float64(at.n))) / alpha
+			z -= float64(sigma * w)
 		}
-		at.w.Store(math.Float32bits(float32(w)))
+		at.z, at.n = float32(z), float32(n)
+		w := float32(0)
+		z = float64(at.z)
+		if excess := math.Abs(z) - m.Lambda1; excess > 0 {
+			w = float32(-math.Copysign(excess, z) / ((m.Beta+math.Sqrt(n))/alpha + m.Lambda2))
+		}
+		if after := math.Float32bits(w); after != before {
+			at.w.Store(after)
+		}
 	}
 }
 
