@@ -19,3 +19,13 @@ const (
 func (t *Table) Kept() (reporters, claims, bytes int) {
 	return len(t.trust.reporters), len(t.trust.claims), t.trust.bytes
 }
+
+// LessonOfToken is the step that a token takes at its first lesson, from a link
+// which the model gave the log-odds z.
+func (m *Model) LessonOfToken(z float64, bad bool) float64 {
+	var s sighting
+	s.x[weightAt] = float32(z - logit(m.Root))
+	learner := model{Model: *m}
+	learner.teach(&s, []uint32{7}, bad, 1, false)
+	return float64(learner.lexicon.Load()[7].z)
+}

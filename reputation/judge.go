@@ -172,15 +172,16 @@ func (c *inquiry) nameThem() {
 func (c *inquiry) weigh() {
 	c.features(&c.t.model.Model, c.day, &c.f)
 	m, gate, x := &c.t.model, c.f.gate, &c.f.x
+	slope := m.slope()
 	part := func(i, trend int) float64 {
 		if x[i] == 0 && x[trend] == 0 {
 			return 0
 		}
-		return m.weight(gate, i)*x[i] + m.weight(gate, trend)*x[trend]
+		return slope * (m.weight(gate, i)*x[i] + m.weight(gate, trend)*x[trend])
 	}
 	c.prior = logit(c.p.Prior)
 	z := c.prior
-	c.bias = m.weight(gate, biasAt)
+	c.bias = slope*m.weight(gate, biasAt) + m.shift()
 	above := 0.
 	for i, level := range levelOf {
 		c.weight[i] = part(weightAt+level, trendAt+level)
@@ -199,7 +200,7 @@ func (c *inquiry) weigh() {
 		c.markWeight[i] = part(markAt+i, markTrendAt+i)
 		spelling += c.markWeight[i]
 	}
-	c.spelt = m.weight(gate, spellingAt) * c.spelling
+	c.spelt = slope * m.weight(gate, spellingAt) * c.spelling
 	spelling += c.spelt
 	z += c.bias + spelling
 	if c.wellKnown || c.root {

@@ -23,11 +23,22 @@ import (
 // AdaGrad (Duchi et al., JMLR 2011), the lexicon by FTRL-proximal (McMahan et
 // al., KDD 2013).
 //
+// Some labels are wrong, and the more a label surprises the more likely it is
+// one of them. So the loss is not the logarithm of the likelihood but the
+// generalized cross entropy (Zhang and Sabuncu, NeurIPS 2018): the step is that
+// of logistic regression times p^Doubt, where p is what the model gave the label.
+// What this costs in calibration, two numbers give back that learn by the
+// logarithm (Platt 1999), slope and shift:
+//
+//	score = logit root + slope·(z − logit root) + shift
+//
 // The fold writes it; judges read it without a lock, each weight at once.
 type model struct {
 	Model
 	weights [nGates][nParts]atomic.Uint64 // bits of a float64, less those at the start
 	squares [nGates][nParts]float64
+	scale   [2]atomic.Uint64 // slope − 1 and shift, bits of a float64
+	scaleSq [2]float64
 	lexicon atomic.Pointer[lexicon]
 	delays  delays
 	clean   [NumClasses]clean
@@ -36,6 +47,10 @@ type model struct {
 const (
 	minW = -1. // what a weight may be, but for the bias
 	maxW = 3.
+
+	minSlope    = .5
+	maxSlope    = 4.
+	leastBelief = 1e-6 // in a label
 )
 
 // lexicon holds what is known of tokens.
@@ -70,9 +85,8 @@ func (m *model) spelling(tokens []uint32) (z float64) {
 	return z
 }
 
-// score is z of the page above.
-func (m *model) score(gate int, x *[nFeatures]float32, spelling float64) float64 {
-	z := logit(m.Root)
+// z is that of the page above, less logit root.
+func (m *model) z(gate int, x *[nFeatures]float32, spelling float64) (z float64) {
 	for i, v := range x {
 		if v != 0 {
 			z += float64(m.weight(gate, i) * float64(v))
@@ -81,7 +95,15 @@ func (m *model) score(gate int, x *[nFeatures]float32, spelling float64) float64
 	return z + float64(m.weight(gate, spellingAt)*spelling)
 }
 
-// teach is a step of both learners towards bad or good, with a weight in (0, 1].
+func (m *model) slope() float64 { return 1 + math.Float64frombits(m.scale[0].Load()) }
+func (m *model) shift() float64 { return math.Float64frombits(m.scale[1].Load()) }
+
+// score makes one of z.
+func (m *model) score(z float64) float64 {
+	return logit(m.Root) + float64(m.slope()*z) + m.shift()
+}
+
+// teach is a step of all learners towards bad or good, with a weight in (0, 1].
 func (m *model) teach(s *sighting, tokens []uint32, bad bool, weight float64, slow bool) {
 	if !m.Learns {
 		return
@@ -91,11 +113,14 @@ func (m *model) teach(s *sighting, tokens []uint32, bad bool, weight float64, sl
 		rate, alpha = m.SlowRate, m.SlowAlpha
 	}
 	gate, spelling := int(s.gate), m.spelling(tokens)
-	g := sigmoid(m.score(gate, &s.x, spelling))
-	if bad {
-		g--
-	}
-	g *= weight
+	z := m.z(gate, &s.x, spelling)
+
+	g := slant(m.score(z), bad) * weight
+	learn(&m.scale[0], &m.scaleSq[0], g*z, rate, minSlope-1, maxSlope-1)
+	learn(&m.scale[1], &m.scaleSq[1], g, rate, math.Inf(-1), math.Inf(1))
+
+	g = slant(logit(m.Root)+z, bad)
+	g *= weight * exp(m.Doubt*ln(max(1-math.Abs(g), leastBelief)))
 	spellingWeight := m.weight(gate, spellingAt)
 	for i, v := range s.x {
 		if v != 0 {
@@ -106,15 +131,27 @@ func (m *model) teach(s *sighting, tokens []uint32, bad bool, weight float64, sl
 	m.spell(tokens, g*spellingWeight, alpha)
 }
 
+// slant is the slope of the loss at z: what was said less what is so.
+func slant(z float64, bad bool) float64 {
+	if bad {
+		return sigmoid(z) - 1
+	}
+	return sigmoid(z)
+}
+
 // step is one of AdaGrad.
 func (m *model) step(gate, i int, g, rate float64) {
-	w, squares := &m.weights[gate][i], &m.squares[gate][i]
+	least, most := math.Inf(-1), math.Inf(1)
+	if i != biasAt {
+		least, most = minW-start(i), maxW-start(i)
+	}
+	learn(&m.weights[gate][i], &m.squares[gate][i], g, rate, least, most)
+}
+
+func learn(w *atomic.Uint64, squares *float64, g, rate, least, most float64) {
 	*squares += float64(g * g)
 	at := math.Float64frombits(w.Load()) - float64(rate*g)/math.Sqrt(*squares+1)
-	if i != biasAt {
-		at = max(min(at, maxW-start(i)), minW-start(i))
-	}
-	w.Store(math.Float64bits(at))
+	w.Store(math.Float64bits(max(min(at, most), least)))
 }
 
 // spell is a step of FTRL-proximal for each token.

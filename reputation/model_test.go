@@ -368,6 +368,28 @@ func TestWhoWatchesIsToldWhatBecameOfEachSighting(t *testing.T) {
 	}
 }
 
+// The derivative of the generalized cross entropy (1 − p^q)/q is that of the
+// logarithm times p^q, p being what the model gave the label.
+func TestALessonThatSurprisesIsDoubted(t *testing.T) {
+	for _, z := range []float64{-9, -2, 0, 3} {
+		for _, bad := range []bool{true, false} {
+			p := 1 / (1 + math.Exp(-z))
+			want := p // the derivative by z for a good link
+			if bad {
+				want = p - 1
+			}
+			for _, doubt := range []float64{0, .25, 1} {
+				m := reputation.DefaultModel()
+				m.Doubt = doubt
+				want := want * math.Pow(1-math.Abs(want), doubt)
+				if got := m.LessonOfToken(z, bad); math.Abs(got-want) > 1e-6*math.Abs(want) {
+					t.Errorf("at %v, bad %v, doubt %v the step is %v, want %v", z, bad, doubt, got, want)
+				}
+			}
+		}
+	}
+}
+
 func TestNumbersOfAModelAreBounded(t *testing.T) {
 	for name, change := range map[string]func(*reputation.Model){
 		"root 0":        func(m *reputation.Model) { m.Root = 0 },
@@ -376,6 +398,8 @@ func TestNumbersOfAModelAreBounded(t *testing.T) {
 		"kappa_own 0":   func(m *reputation.Model) { m.KappaOwn = 0 },
 		"alpha 1001":    func(m *reputation.Model) { m.Alpha = 1001 },
 		"lambda1 -1":    func(m *reputation.Model) { m.Lambda1 = -1 },
+		"doubt 1.1":     func(m *reputation.Model) { m.Doubt = 1.1 },
+		"doubt NaN":     func(m *reputation.Model) { m.Doubt = math.NaN() },
 		"slow_rate NaN": func(m *reputation.Model) { m.SlowRate = math.NaN() },
 	} {
 		m := reputation.DefaultModel()
@@ -385,7 +409,7 @@ func TestNumbersOfAModelAreBounded(t *testing.T) {
 		}
 	}
 	m := reputation.DefaultModel()
-	m.Lambda1, m.KappaAbove = 0, 1000 // at the limits
+	m.Lambda1, m.KappaAbove, m.Doubt = 0, 1000, 1 // at the limits
 	if err := m.Validate(); err != nil {
 		t.Error(err)
 	}

@@ -18,6 +18,9 @@ type Model struct {
 	// Learns is false for the plain chain: every rung has the weight 1, and
 	// spelling and markers have none.
 	Learns bool
+	// Doubt is how much less is learnt from a label the more it surprises, 0 to 1: 0
+	// believes every label.
+	Doubt float64
 	// Rate is that of AdaGrad; Alpha, Beta, Lambda1 and Lambda2 are those of
 	// FTRL-proximal. SlowRate and SlowAlpha hold while reports take over an hour.
 	Rate, SlowRate                           float64
@@ -30,6 +33,7 @@ func DefaultModel() Model {
 	return Model{
 		Root: .02, KappaAbove: 1.5, KappaOwn: .1,
 		Learns: true,
+		Doubt:  .25,
 		Rate:   .1, SlowRate: .05,
 		Alpha: .2, SlowAlpha: .1, Beta: 1, Lambda1: .2, Lambda2: 3,
 	}
@@ -50,6 +54,9 @@ func (m *Model) Validate() error {
 		if !(n.value > 0 && n.value <= 1000) {
 			return fmt.Errorf("%s %v is not above 0 and at most 1000", n.name, n.value)
 		}
+	}
+	if !(m.Doubt >= 0 && m.Doubt <= 1) {
+		return fmt.Errorf("doubt %v is not between 0 and 1", m.Doubt)
 	}
 	for name, value := range map[string]float64{"lambda1": m.Lambda1, "lambda2": m.Lambda2} {
 		if !(value >= 0 && value <= 1000) {

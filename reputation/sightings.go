@@ -225,7 +225,7 @@ func (t *Table) look(tg *target, s *sighting, traits *evidence.Traits, d uint16)
 	}
 	s.gate, s.marks = uint8(f.gate), v.markAt
 	v.appendNets(s.lad.appendAbove(s.above[:0]))
-	s.z = float32(t.model.score(f.gate, &s.x, t.model.spelling(traits.Tokens())))
+	s.z = float32(t.model.score(t.model.z(f.gate, &s.x, t.model.spelling(traits.Tokens()))))
 	if y, ok := t.openDiary(s.lad[rungTenant], d); ok {
 		for i, h := range s.marks {
 			if h != 0 && y.claim(h, false) {

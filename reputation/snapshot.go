@@ -32,7 +32,7 @@ import (
 // forgery: who can write it can make anything look safe.
 const (
 	snapshotMagic   = "headlght"
-	snapshotVersion = 4
+	snapshotVersion = 5
 	entryBytes      = 48
 	tokenBytes      = 16
 	// The least that a sighting takes: it has from none to MaxTokens tokens besides.
@@ -190,6 +190,9 @@ func (m *model) append(b []byte) []byte {
 		for i := range m.weights[g] {
 			b = u64(u64(b, m.weights[g][i].Load()), math.Float64bits(m.squares[g][i]))
 		}
+	}
+	for i := range m.scale {
+		b = u64(u64(b, m.scale[i].Load()), math.Float64bits(m.scaleSq[i]))
 	}
 	return b
 }
@@ -560,6 +563,10 @@ func (m *model) read(c *cursor) {
 			m.weights[g][i].Store(c.u64())
 			m.squares[g][i] = math.Float64frombits(c.u64())
 		}
+	}
+	for i := range m.scale {
+		m.scale[i].Store(c.u64())
+		m.scaleSq[i] = math.Float64frombits(c.u64())
 	}
 	c.bad = c.bad || m.delays.n < 0 || m.delays.n > 0 && (m.delays.wait < minWait || m.delays.wait > maxWait)
 }

@@ -28,6 +28,7 @@ type modelConfig struct {
 	KappaAbove float64 `toml:"kappa_above"`
 	KappaOwn   float64 `toml:"kappa_own"`
 	Learns     bool    `toml:"learns"`
+	Doubt      float64 `toml:"doubt"`
 	Rate       float64 `toml:"rate"`
 	SlowRate   float64 `toml:"slow_rate"`
 	Alpha      float64 `toml:"alpha"`
@@ -61,7 +62,7 @@ func loadModel(name string) (reputation.Model, error) {
 }
 
 func modelKeys() []string {
-	return []string{"root", "kappa_above", "kappa_own", "learns", "rate", "slow_rate", "alpha", "slow_alpha", "beta", "lambda1", "lambda2"}
+	return []string{"root", "kappa_above", "kappa_own", "learns", "doubt", "rate", "slow_rate", "alpha", "slow_alpha", "beta", "lambda1", "lambda2"}
 }
 
 // modelDefaults lists the names with their defaults.
