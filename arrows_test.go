@@ -31,6 +31,7 @@ var floors = []struct {
 	{"feed", []string{"link", "netmap", "evidence"}},
 	{"probe", []string{"link", "evidence"}},
 	{"", []string{"link", "netmap", "message", "evidence", "reputation", "probe"}}, // the root, package headlight
+	{"blocklist", []string{"link", "evidence", "reputation"}},
 	{"frontend/httpapi", []string{"link", "message", "evidence", "reputation", "probe", ""}},
 	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "probe", "internal/scoring", "", "frontend/httpapi"}},
 }
