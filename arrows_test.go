@@ -33,7 +33,7 @@ var floors = []struct {
 	{"", []string{"link", "netmap", "message", "evidence", "reputation", "probe"}}, // the root, package headlight
 	{"blocklist", []string{"link", "evidence", "reputation"}},
 	{"frontend/httpapi", []string{"link", "message", "evidence", "reputation", "probe", ""}},
-	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "probe", "internal/scoring", "", "frontend/httpapi"}},
+	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "probe", "blocklist", "internal/scoring", "", "frontend/httpapi"}},
 }
 
 func TestArrowsPointDown(t *testing.T) {

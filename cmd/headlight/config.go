@@ -31,6 +31,7 @@ type Config struct {
 	Log     LogConfig    `toml:"log"`
 	Netmap  NetmapConfig `toml:"netmap"`
 	Probe   ProbeConfig  `toml:"probe"`
+	Lists   ListsConfig  `toml:"lists"`
 	Policy  PolicyConfig `toml:"policy"`
 	Feeds   []FeedConfig `toml:"feed"`
 
@@ -62,6 +63,11 @@ type NetmapConfig struct {
 	Files []string `toml:"files"`
 }
 
+// ListsConfig says what is published of what is known to be bad.
+type ListsConfig struct {
+	Every duration `toml:"every"`
+}
+
 // networks reads the tables; nil if there are none.
 func (c *Config) networks() (*netmap.Map, error) {
 	if len(c.Netmap.Files) == 0 {
@@ -88,6 +94,7 @@ func DefaultConfig() *Config {
 		Limits: LimitsConfig{Rate: 100, ScanBytes: 32 << 20},
 		Netmap: NetmapConfig{Files: []string{}},
 		Probe:  defaultProbeConfig(),
+		Lists:  ListsConfig{Every: duration(time.Minute)},
 		Policy: defaultPolicyConfig(),
 	}
 }
@@ -119,6 +126,7 @@ func (s *server) needRestart(cfg *Config) (keys []string) {
 		visits.Mode = old.Probe.Mode
 	}
 	differs("probe", old.Probe, visits)
+	differs("lists", old.Lists, cfg.Lists)
 	return keys
 }
 
@@ -289,6 +297,9 @@ func (c *Config) validate(text []byte) error {
 	}
 	if key, err := c.Probe.validate(); err != nil {
 		return wrong("probe."+key, "%v", err)
+	}
+	if every := time.Duration(c.Lists.Every); every < time.Second || every > day {
+		return wrong("lists.every", "%v is not between 1s and 1d", every)
 	}
 	if key, err := c.Policy.validate(); err != nil {
 		return wrong("policy."+key, "%v", err)

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"headlight.example"
+	"headlight.example/blocklist"
 	"headlight.example/evidence"
 	"headlight.example/feed"
 	"headlight.example/frontend/httpapi"
@@ -64,9 +65,10 @@ type server struct {
 	listenFlag string
 	logger     *slog.Logger
 
-	cfg *Config
-	svc *headlight.Service
-	api *httpapi.Server
+	cfg   *Config
+	svc   *headlight.Service
+	lists *blocklist.Publisher
+	api   *httpapi.Server
 }
 
 func (s *server) run(ctx context.Context) (err error) {
@@ -87,6 +89,12 @@ func (s *server) run(ctx context.Context) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
+	s.lists, err = blocklist.Open(blocklist.Config{
+		Dir: filepath.Join(s.cfg.Data, "editions"), Source: s.svc, Every: time.Duration(s.cfg.Lists.Every), Logger: s.logger,
+	})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	s.api = httpapi.New(s.svc, httpapi.Config{
 		Tokens:               tokens,
 		RequireTokenForReads: s.cfg.Tokens.Reads,
@@ -168,6 +176,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener, fetcher *feed
 	group.Go(func() error { return s.api.Serve(ctx, listener) })
 	group.Go(func() error { return s.svc.Run(ctx) })
 	group.Go(func() error { return fetcher.Run(ctx) })
+	group.Go(func() error { return s.lists.Run(ctx) })
 	group.Go(func() error { return s.retain(ctx) })
 	group.Go(func() error { return s.reloadOn(ctx, hangup) })
 	s.tell(stateReady)
