@@ -33,7 +33,8 @@ var floors = []struct {
 	{"", []string{"link", "netmap", "message", "evidence", "reputation", "probe"}}, // the root, package headlight
 	{"blocklist", []string{"link", "evidence", "reputation"}},
 	{"frontend/httpapi", []string{"link", "message", "evidence", "reputation", "probe", ""}},
-	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "probe", "blocklist", "internal/scoring", "", "frontend/httpapi"}},
+	{"frontend/lists", []string{"blocklist"}},
+	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "probe", "blocklist", "internal/scoring", "", "frontend/httpapi", "frontend/lists"}},
 }
 
 func TestArrowsPointDown(t *testing.T) {

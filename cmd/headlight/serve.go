@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 	"headlight.example/evidence"
 	"headlight.example/feed"
 	"headlight.example/frontend/httpapi"
+	"headlight.example/frontend/lists"
 )
 
 func serveCommand() *command {
@@ -102,6 +104,7 @@ func (s *server) run(ctx context.Context) (err error) {
 		Hosts:                s.cfg.Hosts,
 		MaxScanBytes:         s.cfg.Limits.ScanBytes,
 		Rate:                 cmp.Or(s.cfg.Limits.Rate, -1),
+		Lists:                lists.New(lists.Config{Shelf: s.lists.Shelf(), ID: listID(s.svc.Key())}),
 		Logger:               s.logger,
 		Version:              thisBuild().String(),
 	})
@@ -203,6 +206,13 @@ func (s *server) fetcher() (*feed.Fetcher, error) {
 		Contact: s.cfg.Contact,
 		Logger:  s.logger,
 	})
+}
+
+// listID names the installation in lists, without giving its key away.
+func listID(k *evidence.Key) (id [16]byte) {
+	sum := sha256.Sum256(append([]byte("headlight lists "), k[:]...))
+	copy(id[:], sum[:])
+	return id
 }
 
 // retainEvery is how often what is too old is dropped. It folds a copy of the

@@ -60,6 +60,8 @@ type Config struct {
 	// with a burst of twice as many; 0: 100; below 0: no limit. The machine
 	// itself has no limit: that is where gateways run.
 	Rate float64
+	// Lists answers below /lists/, for whoever may ask; nil: there are none.
+	Lists http.Handler
 	// Registry takes the metrics, those of the Go runtime and the process too;
 	// nil means one of its own. GET /metrics shows all of it.
 	Registry *prometheus.Registry

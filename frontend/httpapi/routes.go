@@ -33,6 +33,8 @@ func (s *Server) resources() map[string]*route {
 	add(http.MethodGet, "/v1/reviews", reviewing, (*call).reviews)
 	add(http.MethodPost, "/v1/reviews/{id}", reviewing, (*call).settle)
 	add(http.MethodGet, "/v1/changes", asking, (*call).changes)
+	add(http.MethodGet, "/lists", asking, (*call).lists)
+	add(http.MethodGet, listsPath+"{name}", asking, (*call).lists)
 	add(http.MethodGet, "/v1/visits/{id}", open, (*call).visit)
 	add(http.MethodGet, visitsPage, open, (*call).visits)
 	add(http.MethodGet, probe.DirectoryPath, open, (*call).keyDirectory)
@@ -49,9 +51,12 @@ func (s *Server) resources() map[string]*route {
 // a URL, with two slashes in it.
 func (s *Server) find(r *http.Request) (*route, error) {
 	route := s.routes[r.URL.Path]
+	if r.URL.Path == listsPath {
+		route = s.routes["/lists"]
+	}
 	if route == nil || strings.Contains(route.pattern, "{") {
 		route = nil
-		for _, prefix := range []string{subjectsPath, reviewsPath, visitPath, problemsPath} {
+		for _, prefix := range []string{subjectsPath, reviewsPath, visitPath, listsPath, problemsPath} {
 			if rest, ok := strings.CutPrefix(r.URL.Path, prefix); ok && rest != "" {
 				route = s.routes[prefix]
 			}
