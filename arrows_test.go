@@ -34,7 +34,8 @@ var floors = []struct {
 	{"blocklist", []string{"link", "evidence", "reputation"}},
 	{"frontend/httpapi", []string{"link", "message", "evidence", "reputation", "probe", ""}},
 	{"frontend/lists", []string{"blocklist"}},
-	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "probe", "blocklist", "internal/scoring", "", "frontend/httpapi", "frontend/lists"}},
+	{"frontend/dns", []string{"evidence", "blocklist"}},
+	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "probe", "blocklist", "internal/scoring", "", "frontend/httpapi", "frontend/lists", "frontend/dns"}},
 }
 
 func TestArrowsPointDown(t *testing.T) {

@@ -160,3 +160,34 @@ func apply(entries, removed, added []Entry) []Entry {
 	}
 	return append(out, added...)
 }
+
+// maxTrigger bounds a trigger, that the name of its zone may follow it (RFC 1035
+// §2.3.4: 255 octets in all).
+const maxTrigger = 200
+
+// Trigger is the name under which an entry of kind Name stands in a response
+// policy zone, relative to the zone; "" for others, and for names that need an
+// escape or would mean something else there: rpz-ip and its like are the last
+// labels of triggers on addresses.
+func (e *Entry) Trigger() string {
+	host := e.Host()
+	if e.Kind != Name || len(host) > maxTrigger {
+		return ""
+	}
+	last := ""
+	for label := range strings.SplitSeq(host, ".") {
+		for i := range len(label) {
+			if c := label[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+				return ""
+			}
+		}
+		if label == "" || len(label) > 63 {
+			return ""
+		}
+		last = label
+	}
+	if strings.HasPrefix(last, "rpz-") {
+		return ""
+	}
+	return host
+}

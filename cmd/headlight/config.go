@@ -32,6 +32,7 @@ type Config struct {
 	Netmap  NetmapConfig `toml:"netmap"`
 	Probe   ProbeConfig  `toml:"probe"`
 	Lists   ListsConfig  `toml:"lists"`
+	DNS     DNSConfig    `toml:"dns"`
 	Policy  PolicyConfig `toml:"policy"`
 	Feeds   []FeedConfig `toml:"feed"`
 
@@ -95,6 +96,7 @@ func DefaultConfig() *Config {
 		Netmap: NetmapConfig{Files: []string{}},
 		Probe:  defaultProbeConfig(),
 		Lists:  ListsConfig{Every: duration(time.Minute)},
+		DNS:    defaultDNSConfig(),
 		Policy: defaultPolicyConfig(),
 	}
 }
@@ -127,6 +129,7 @@ func (s *server) needRestart(cfg *Config) (keys []string) {
 	}
 	differs("probe", old.Probe, visits)
 	differs("lists", old.Lists, cfg.Lists)
+	differs("dns", old.DNS, cfg.DNS)
 	return keys
 }
 
@@ -300,6 +303,9 @@ func (c *Config) validate(text []byte) error {
 	}
 	if every := time.Duration(c.Lists.Every); every < time.Second || every > day {
 		return wrong("lists.every", "%v is not between 1s and 1d", every)
+	}
+	if _, err := c.DNS.server(c); err != nil {
+		return &configError{c.name, keyLine(text, "dns"), fmt.Errorf("dns: %w", err)}
 	}
 	if key, err := c.Policy.validate(); err != nil {
 		return wrong("policy."+key, "%v", err)

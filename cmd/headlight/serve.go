@@ -71,6 +71,7 @@ type server struct {
 	svc   *headlight.Service
 	lists *blocklist.Publisher
 	api   *httpapi.Server
+	dns   func(context.Context) error // nil: none
 }
 
 func (s *server) run(ctx context.Context) (err error) {
@@ -108,6 +109,9 @@ func (s *server) run(ctx context.Context) (err error) {
 		Logger:               s.logger,
 		Version:              thisBuild().String(),
 	})
+	if s.dns, err = s.openDNS(); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	fetcher, err := s.fetcher()
 	if err != nil {
 		return errors.Join(err, listener.Close())
@@ -180,6 +184,9 @@ func (s *server) serve(ctx context.Context, listener net.Listener, fetcher *feed
 	group.Go(func() error { return s.svc.Run(ctx) })
 	group.Go(func() error { return fetcher.Run(ctx) })
 	group.Go(func() error { return s.lists.Run(ctx) })
+	if s.dns != nil {
+		group.Go(func() error { return s.dns(ctx) })
+	}
 	group.Go(func() error { return s.retain(ctx) })
 	group.Go(func() error { return s.reloadOn(ctx, hangup) })
 	s.tell(stateReady)
@@ -377,6 +384,7 @@ func (s *server) greet(ctx context.Context, a net.Addr) error {
 		{"feeds", fmt.Sprint(len(s.cfg.Feeds))},
 		{"networks", s.networksKnown()},
 		{"visits", s.visitsMade()},
+		{"lists", s.listsPublished(url)},
 		{"config", config},
 		{"try", fmt.Sprintf(`curl -s %s/v1/check -H 'Content-Type: application/json' -d '{"links":["http://example.com/"]}'`, url)},
 	} {
@@ -395,6 +403,17 @@ func (s *server) networksKnown() string {
 		return thousands(n) + " prefixes"
 	}
 	return "none (netmap.files names tables of them)"
+}
+
+// listsPublished says where what is dangerous can be had.
+func (s *server) listsPublished(url string) string {
+	at := url + "/lists/"
+	for _, zone := range []string{s.cfg.DNS.Zone, s.cfg.DNS.RPZ} {
+		if s.cfg.DNS.Listen != "" && zone != "" {
+			at += ", zone " + zone
+		}
+	}
+	return at
 }
 
 // visitsMade says how links that are not known are looked into.

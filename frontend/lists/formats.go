@@ -82,40 +82,17 @@ func writeJSONLines(_ *Files, e *blocklist.Edition, w *writer) {
 // its refresh and retry too. What is taken back must not live on in caches.
 const ZoneTTL = 60
 
-// maxTrigger bounds a name in a zone file, that its zone's name may follow it
-// (RFC 1035 §2.3.4: 255 octets in all).
-const maxTrigger = 200
-
 // writeZone writes names relative to the zone, so that it goes by any name.
 func writeZone(_ *Files, e *blocklist.Edition, w *writer) {
 	w.line("$TTL ", strconv.Itoa(ZoneTTL))
 	w.line("@ SOA localhost. hostmaster.localhost. ", strconv.FormatUint(uint64(e.Serial()), 10), " 60 60 604800 60")
 	w.line("@ NS localhost.")
 	for _, x := range e.Entries() {
-		if host := x.Host(); x.Kind == blocklist.Name && len(host) <= maxTrigger && plainName(host) {
+		if host := x.Trigger(); host != "" {
 			w.line(host, " CNAME .")
 			w.line("*.", host, " CNAME .")
 		}
 	}
-}
-
-// plainName says whether a host may be a trigger as it is: its labels need no
-// escape, are no longer than RFC 1035 §2.3.4 allows, and the last is not one of
-// those by which a trigger means something else, such as rpz-ip.
-func plainName(host string) bool {
-	last := ""
-	for label := range strings.SplitSeq(host, ".") {
-		for i := range len(label) {
-			if c := label[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
-				return false
-			}
-		}
-		if label == "" || len(label) > 63 {
-			return false
-		}
-		last = label
-	}
-	return !strings.HasPrefix(last, "rpz-")
 }
 
 // json writes a value as JSON; the values here always can be.
