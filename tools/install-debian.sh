@@ -5,6 +5,9 @@ set -euo pipefail
 need=()
 command -v gcc >/dev/null || need+=(gcc libc6-dev)
 command -v systemd-analyze >/dev/null || need+=(systemd)
+[ -x /usr/sbin/unbound ] || need+=(unbound)
+[ -x /usr/sbin/named ] || need+=(bind9)
+command -v dig >/dev/null || need+=(bind9-dnsutils)
 command -v go >/dev/null || { echo "Go 1.26 or newer is needed: https://go.dev/doc/install" >&2; exit 1; }
 [ ${#need[@]} -eq 0 ] && exit 0
 echo "installing: ${need[*]}"
