@@ -14,13 +14,13 @@ import (
 
 // A resolver of a page, and how it is asked.
 type resolver struct {
-	t    *testing.T
-	port string
+	t        *testing.T
+	ip, port string
 }
 
 // answer gives the status and the addresses of a question: "NOERROR 192.0.2.1".
 func (r resolver) answer(name string) string {
-	out := command(r.t, need(r.t, "dig"), "@127.0.0.1", "-p", r.port, "+tries=1", "+time=5", "+noall", "+comments", "+answer", name, "A")
+	out := command(r.t, need(r.t, "dig"), "@"+r.ip, "-p", r.port, "+tries=1", "+time=5", "+noall", "+comments", "+answer", name, "A")
 	var parts []string
 	if _, after, ok := strings.Cut(out, "status: "); ok {
 		status, _, _ := strings.Cut(after, ",")
@@ -93,7 +93,7 @@ func TestUnbound(t *testing.T) {
 	dnsPort, port := freePort(t), freePort(t)
 	s := operated(t, dir, p.file("headlight.toml", `"10s"`, `"1s"`, ":5353", ":"+dnsPort, ":53\"", ":"+port+"\""))
 	unbound(t, dir, port, p.file("unbound.conf", "@5353", "@"+dnsPort, "/var/lib/unbound", dir))
-	resolver{t, port}.follows(s)
+	resolver{t, "127.0.0.1", port}.follows(s)
 }
 
 // Unbound takes the zone as a file, too.
@@ -112,7 +112,7 @@ func TestUnboundHTTP(t *testing.T) {
 		return resp.StatusCode == http.StatusOK
 	})
 	unbound(t, dir, port, p.file("unbound-http.conf", "http://127.0.0.1:8080", s.url, "/var/lib/unbound", dir))
-	r := resolver{t, port}
+	r := resolver{t, "127.0.0.1", port}
 	await(t, "the zone is loaded", func() bool { return r.answer("phishing.headlight.example") == "NXDOMAIN" })
 	if got := r.answer("www.good.example"); got != "NOERROR 192.0.2.1" {
 		t.Errorf("another name is %s", got)
@@ -154,7 +154,7 @@ func TestBIND(t *testing.T) {
 zone "example" { type primary; file "example.zone"; };
 `
 	run(t, dir, need(t, "named"), "-g", "-n", "1", "-c", write(t, filepath.Join(dir, "named.conf"), conf))
-	resolver{t, port}.follows(s)
+	resolver{t, "127.0.0.1", port}.follows(s)
 }
 
 // zoneText is what the rest of the world says of the names of the tests.

@@ -8,6 +8,10 @@ command -v systemd-analyze >/dev/null || need+=(systemd)
 [ -x /usr/sbin/unbound ] || need+=(unbound)
 [ -x /usr/sbin/named ] || need+=(bind9)
 command -v dig >/dev/null || need+=(bind9-dnsutils)
+[ -x /usr/sbin/postfix ] || need+=(postfix)
+command -v swaks >/dev/null || need+=(swaks)
+command -v spamassassin >/dev/null || need+=(spamassassin)
+command -v rspamd >/dev/null || need+=(rspamd)
 command -v go >/dev/null || { echo "Go 1.26 or newer is needed: https://go.dev/doc/install" >&2; exit 1; }
 [ ${#need[@]} -eq 0 ] && exit 0
 echo "installing: ${need[*]}"
