@@ -34,15 +34,8 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, zone: make(map[string][]string), asked: make(map[string]int)}
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.dns = pc.LocalAddr().String()
-	l, err := net.Listen("tcp", w.dns)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, pc := listenBoth(t)
+	w.dns = l.Addr().String()
 	for _, s := range []*dns.Server{{PacketConn: pc, Handler: w}, {Listener: l, Handler: w}} {
 		started := make(chan bool)
 		s.NotifyStartedFunc = func() { close(started) }
@@ -52,6 +45,24 @@ func newWorld(t *testing.T) *world {
 		t.Cleanup(func() { s.Shutdown(); <-done })
 	}
 	return w
+}
+
+// listenBoth listens on one port over TCP and UDP. The first that is free for one
+// of them may not be for the other.
+func listenBoth(t *testing.T) (net.Listener, net.PacketConn) {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pc, err := net.ListenPacket("udp", l.Addr().String()); err == nil {
+			return l, pc
+		}
+		l.Close()
+	}
+	t.Fatal("no port is free over both TCP and UDP")
+	return nil, nil
 }
 
 // name adds records, "a.example A 127.0.0.1" each.
