@@ -277,7 +277,9 @@ func (c *clean) take(z float64) {
 }
 
 // publish finds the limits anew: the upper edge of the bin above which there is
-// no more than one in so many; while there are fewer, above which there is none.
+// no more than one in so many. While there are fewer than so many, that is the
+// edge above which there is none, and as much again as the tail is thought to
+// reach beyond: that half as many links have twice the odds.
 func (c *clean) publish() {
 	for k, per := range oneIn {
 		above, i := uint32(0), cleanBins-1
@@ -285,6 +287,9 @@ func (c *clean) publish() {
 			above += c.n[i]
 		}
 		limit := cleanLeast + float64(float64(i+1)*cleanWidth)
+		if c.total < per {
+			limit += ln(float64(per) / float64(c.total))
+		}
 		c.limit[k].Store(math.Float64bits(limit))
 	}
 }
