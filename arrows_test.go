@@ -35,7 +35,8 @@ var floors = []struct {
 	{"frontend/httpapi", []string{"link", "message", "evidence", "reputation", "probe", ""}},
 	{"frontend/lists", []string{"blocklist"}},
 	{"frontend/dns", []string{"evidence", "blocklist"}},
-	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "probe", "blocklist", "internal/scoring", "", "frontend/httpapi", "frontend/lists", "frontend/dns"}},
+	{"frontend/milter", []string{"link", "message", "reputation", ""}},
+	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "probe", "blocklist", "internal/scoring", "", "frontend/httpapi", "frontend/lists", "frontend/dns", "frontend/milter"}},
 }
 
 func TestArrowsPointDown(t *testing.T) {

@@ -353,6 +353,13 @@ func (s *Service) Rate(subject evidence.Subject) reputation.Rating {
 // RaterNames gives the groups behind the bits of a reason.
 func (s *Service) RaterNames(bits uint32) []string { return s.table.RaterNames(bits) }
 
+// ID is the handle of a link that tells nobody the link: 13 digits, the same
+// wherever it is asked about. After "#" they are the key of a URL subject.
+func (s *Service) ID(l link.Link) string {
+	name := s.key.SealName(l).Key
+	return name[len(name)-len("0123456789abc"):]
+}
+
 // Key is the installation's secret, for sealing links that are fed in from outside.
 func (s *Service) Key() *evidence.Key { return s.key }
 

@@ -33,6 +33,7 @@ type Config struct {
 	Probe   ProbeConfig  `toml:"probe"`
 	Lists   ListsConfig  `toml:"lists"`
 	DNS     DNSConfig    `toml:"dns"`
+	Milter  MilterConfig `toml:"milter"`
 	Policy  PolicyConfig `toml:"policy"`
 	Feeds   []FeedConfig `toml:"feed"`
 
@@ -97,6 +98,7 @@ func DefaultConfig() *Config {
 		Probe:  defaultProbeConfig(),
 		Lists:  ListsConfig{Every: duration(time.Minute)},
 		DNS:    defaultDNSConfig(),
+		Milter: defaultMilterConfig(),
 		Policy: defaultPolicyConfig(),
 	}
 }
@@ -123,6 +125,7 @@ func (s *server) needRestart(cfg *Config) (keys []string) {
 	differs("limits", old.Limits, cfg.Limits)
 	differs("log", old.Log, cfg.Log)
 	differs("feed", old.Feeds, cfg.Feeds)
+	differs("milter", old.Milter, cfg.Milter)
 	visits := cfg.Probe
 	if visits.Mode == probeOff { // halts them at once
 		visits.Mode = old.Probe.Mode
@@ -306,6 +309,9 @@ func (c *Config) validate(text []byte) error {
 	}
 	if _, err := c.DNS.server(c); err != nil {
 		return &configError{c.name, keyLine(text, "dns"), fmt.Errorf("dns: %w", err)}
+	}
+	if key, err := c.Milter.validate(); err != nil {
+		return wrong("milter."+key, "%v", err)
 	}
 	if key, err := c.Policy.validate(); err != nil {
 		return wrong("policy."+key, "%v", err)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -123,8 +124,10 @@ func TestTextIsForgotten(t *testing.T) {
 	}
 	// The sightings of what was asked must be there, sealed, or the test looked
 	// at a server that had learnt nothing.
-	if !bytes.Contains(s.export(t), []byte("door.example/#")) {
-		t.Error("the log holds no sealed sighting of door.example")
+	for _, host := range []string{"door.example", "milter.example"} {
+		if !bytes.Contains(s.export(t), []byte(host+"/#")) {
+			t.Errorf("the log holds no sealed sighting of %s", host)
+		}
 	}
 }
 
@@ -162,7 +165,8 @@ func newPrivacyServer(t *testing.T) *privacyServer {
 	t.Cleanup(p.world.close)
 	write("headlight.toml", "[tokens]\nfile = \"tokens\"\nappeals = false\n"+
 		"[probe]\nmode = \"head\"\nexact = \"always\"\nabout = \"https://linkcheck.example/visits\"\nfrom = \"abuse@linkcheck.example\"\n"+
-		"jitter = \"0\"\nresolver = [\""+p.world.dnsAddr+"\"]\nallow = [\""+p.world.webAddr+"\"]\n")
+		"jitter = \"0\"\nresolver = [\""+p.world.dnsAddr+"\"]\nallow = [\""+p.world.webAddr+"\"]\n"+
+		"[milter]\nlisten = \"127.0.0.1:0\"\nsuspicious = \"quarantine\"\n")
 	p.serving, err = startServer(p.dir, os.Environ(), p.path, "-config", "headlight.toml", "-v", "-log", "json")
 	if err != nil {
 		t.Fatal(err)
@@ -256,7 +260,44 @@ func (p *privacyServer) askEverything(t *testing.T) int {
 	p.ask(t, http.MethodPost, "/v1/reports", `{"url":"http://door.example/","assertion":"phishing"}`)
 	p.token = good
 	p.askByCommand(t, next())
+	for _, link := range []string{"http://milter.example/a?SECRET", "http://phishing.headlight.example/SECRET", "http://suspicious.headlight.example/#SECRET", "http://[SECRET"} {
+		p.askMilter(t, strings.ReplaceAll(link, "SECRET", next()), marked(door))
+	}
 	return door
+}
+
+// askMilter has a mail judged in which everything is secret: who sends it from
+// where to whom, its header, its text, and what is against the protocol.
+func (p *privacyServer) askMilter(t *testing.T, link, secret string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", p.serving.milter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	send := func(code byte, data string) {
+		b := binary.BigEndian.AppendUint32(nil, uint32(1+len(data)))
+		if _, err := conn.Write(append(append(b, code), data...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send('O', "\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff")
+	send('D', "Cj\x00"+secret+"\x00{daemon_name}\x00"+secret+"\x00")
+	send('C', secret+"\x004\x00\x19"+"192.0.2.1\x00")
+	send('H', secret+"\x00")
+	send('M', "<"+secret+"@door.example>\x00")
+	send('R', "<"+secret+"@door.example>\x00")
+	send('L', "Subject\x00"+secret+" "+link+"\x00")
+	send('L', "X-Headlight\x00"+secret+"\x00")
+	send('L', secret+"\x00"+secret+"\x00")
+	send('N', "")
+	send('B', secret+" "+link+" ")
+	send('E', secret)
+	send('z', secret) // there is no such command: the connection ends
+	answer, err := io.ReadAll(conn)
+	if err != nil || !bytes.Contains(answer, []byte("X-Headlight")) && !bytes.Contains(answer, []byte("550 5.7.1")) {
+		t.Errorf("the milter answered %q: %v", answer, err)
+	}
 }
 
 // askChanges listens to the stream of changes until it begins.

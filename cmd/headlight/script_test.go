@@ -63,6 +63,7 @@ func TestScripts(t *testing.T) {
 type serving struct {
 	cmd     *exec.Cmd
 	url     string
+	milter  string // its address, "" if there is none
 	log     *lockedBuffer
 	drained sync.WaitGroup
 }
@@ -106,6 +107,11 @@ func startServer(dir string, env []string, path string, args ...string) (*servin
 		line, err := greeting.ReadString('\n')
 		if url, ok := strings.CutPrefix(strings.TrimSpace(line), "listens on"); ok {
 			s.url = strings.TrimSpace(url)
+		}
+		if addr, ok := strings.CutPrefix(strings.TrimSpace(line), "mail        milter on "); ok {
+			s.milter = addr
+		}
+		if strings.HasPrefix(strings.TrimSpace(line), "try ") { // the last one
 			break
 		}
 		if err != nil {

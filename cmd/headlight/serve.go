@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"headlight.example"
@@ -24,6 +25,7 @@ import (
 	"headlight.example/feed"
 	"headlight.example/frontend/httpapi"
 	"headlight.example/frontend/lists"
+	"headlight.example/frontend/milter"
 )
 
 func serveCommand() *command {
@@ -67,11 +69,13 @@ type server struct {
 	listenFlag string
 	logger     *slog.Logger
 
-	cfg   *Config
-	svc   *headlight.Service
-	lists *blocklist.Publisher
-	api   *httpapi.Server
-	dns   func(context.Context) error // nil: none
+	cfg    *Config
+	svc    *headlight.Service
+	lists  *blocklist.Publisher
+	api    *httpapi.Server
+	dns    func(context.Context) error // nil: none
+	mail   func(context.Context) error // nil: no mail server asks
+	mailAt net.Addr
 }
 
 func (s *server) run(ctx context.Context) (err error) {
@@ -98,6 +102,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	registry := prometheus.NewRegistry()
 	s.api = httpapi.New(s.svc, httpapi.Config{
 		Tokens:               tokens,
 		RequireTokenForReads: s.cfg.Tokens.Reads,
@@ -106,6 +111,7 @@ func (s *server) run(ctx context.Context) (err error) {
 		MaxScanBytes:         s.cfg.Limits.ScanBytes,
 		Rate:                 cmp.Or(s.cfg.Limits.Rate, -1),
 		Lists:                lists.New(lists.Config{Shelf: s.lists.Shelf(), ID: listID(s.svc.Key())}),
+		Registry:             registry,
 		Logger:               s.logger,
 		Version:              thisBuild().String(),
 	})
@@ -114,6 +120,9 @@ func (s *server) run(ctx context.Context) (err error) {
 	}
 	fetcher, err := s.fetcher()
 	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	if s.mail, err = s.openMail(registry); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	if err := s.greet(ctx, listener.Addr()); err != nil {
@@ -171,6 +180,25 @@ func (s *server) close() error {
 	return nil
 }
 
+// openMail lets mail servers in, if they are to ask.
+func (s *server) openMail(registry *prometheus.Registry) (func(context.Context) error, error) {
+	if s.cfg.Milter.Listen == "" {
+		return nil, nil
+	}
+	cfg, err := s.cfg.milter()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := listen(s.cfg.Milter.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("milter: %w", err)
+	}
+	cfg.Registry, cfg.Logger = registry, s.logger
+	s.mailAt = listener.Addr()
+	server := milter.New(s.svc, cfg)
+	return func(ctx context.Context) error { return server.Serve(ctx, listener) }, nil
+}
+
 // serve runs all that runs until ctx is done or one of them fails. A line here
 // for each shows what a server is made of.
 func (s *server) serve(ctx context.Context, listener net.Listener, fetcher *feed.Fetcher) error {
@@ -181,6 +209,9 @@ func (s *server) serve(ctx context.Context, listener net.Listener, fetcher *feed
 	defer signal.Stop(hangup)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.api.Serve(ctx, listener) })
+	if s.mail != nil {
+		group.Go(func() error { return s.mail(ctx) })
+	}
 	group.Go(func() error { return s.svc.Run(ctx) })
 	group.Go(func() error { return fetcher.Run(ctx) })
 	group.Go(func() error { return s.lists.Run(ctx) })
@@ -378,8 +409,13 @@ func (s *server) greet(ctx context.Context, a net.Addr) error {
 		config = "the defaults (\"headlight config\" prints them)"
 	}
 	o.printf("%s %s\n", o.bold("Headlight"), thisBuild())
+	mail := "none (milter.listen lets a mail server ask)"
+	if s.mail != nil {
+		mail = "milter on " + s.mailAt.String()
+	}
 	for _, row := range [][2]string{
 		{"listens on", url},
+		{"mail", mail},
 		{"data in", fmt.Sprintf("%s: %s subjects from %s entries", s.cfg.Data, thousands(stats.Subjects), thousands(stats.Applied))},
 		{"feeds", fmt.Sprint(len(s.cfg.Feeds))},
 		{"networks", s.networksKnown()},
