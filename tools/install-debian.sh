@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is missing: a C compiler for the race
-# detector and systemd-analyze for the unit file. Go itself must be there.
+# detector, systemd-analyze for the unit file, and the programs of the pages in
+# docs. Go itself must be there.
 set -euo pipefail
 need=()
 command -v gcc >/dev/null || need+=(gcc libc6-dev)
@@ -12,6 +13,8 @@ command -v dig >/dev/null || need+=(bind9-dnsutils)
 command -v swaks >/dev/null || need+=(swaks)
 command -v spamassassin >/dev/null || need+=(spamassassin)
 command -v rspamd >/dev/null || need+=(rspamd)
+[ -x /usr/sbin/postfix ] || need+=(postfix)
+command -v swaks >/dev/null || need+=(swaks)
 command -v go >/dev/null || { echo "Go 1.26 or newer is needed: https://go.dev/doc/install" >&2; exit 1; }
 [ ${#need[@]} -eq 0 ] && exit 0
 echo "installing: ${need[*]}"
