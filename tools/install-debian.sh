@@ -3,19 +3,20 @@
 # detector, systemd-analyze for the unit file, and the programs of the pages in
 # docs. Go itself must be there.
 set -euo pipefail
-need=()
-command -v gcc >/dev/null || need+=(gcc libc6-dev)
-command -v systemd-analyze >/dev/null || need+=(systemd)
-[ -x /usr/sbin/unbound ] || need+=(unbound)
-[ -x /usr/sbin/named ] || need+=(bind9)
-command -v dig >/dev/null || need+=(bind9-dnsutils)
-[ -x /usr/sbin/postfix ] || need+=(postfix)
-command -v swaks >/dev/null || need+=(swaks)
-command -v spamassassin >/dev/null || need+=(spamassassin)
-command -v rspamd >/dev/null || need+=(rspamd)
-[ -x /usr/sbin/postfix ] || need+=(postfix)
-command -v swaks >/dev/null || need+=(swaks)
+PATH=$PATH:/usr/sbin:/sbin
 command -v go >/dev/null || { echo "Go 1.26 or newer is needed: https://go.dev/doc/install" >&2; exit 1; }
+need=()
+# want PROGRAM PACKAGE…: what has the program comes with the packages
+want() { command -v "$1" >/dev/null || need+=("${@:2}"); }
+want gcc gcc libc6-dev
+want systemd-analyze systemd
+want unbound unbound
+want named bind9
+want dig bind9-dnsutils
+want postfix postfix
+want swaks swaks
+want spamassassin spamassassin
+want rspamd rspamd
 [ ${#need[@]} -eq 0 ] && exit 0
 echo "installing: ${need[*]}"
 sudo=
