@@ -26,7 +26,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -166,13 +165,7 @@ func (s *Server) Serve(ctx context.Context, packets net.PacketConn, listener net
 	defer cancel(nil)
 	var all sync.WaitGroup
 	all.Go(func() { s.follow(ctx) })
-	for range runtime.GOMAXPROCS(0) {
-		all.Go(func() {
-			if err := s.servePackets(packets); err != nil {
-				cancel(err)
-			}
-		})
-	}
+	all.Go(func() { s.servePackets(packets) })
 	tcp := &wire.Server{
 		Listener:      netutil.LimitListener(&guarded{listener, s}, maxConns),
 		Handler:       wire.HandlerFunc(s.serveTCP),
@@ -205,7 +198,7 @@ func (s *Server) Serve(ctx context.Context, packets net.PacketConn, listener net
 func (s *Server) follow(ctx context.Context) {
 	e, err := s.cfg.Shelf.Wait(ctx, 0)
 	for err == nil {
-		s.index.Store(newIndex(e))
+		s.store(e)
 		notices, cancel := context.WithCancel(ctx)
 		var all sync.WaitGroup
 		if s.policy.name != "" {
@@ -218,6 +211,13 @@ func (s *Server) follow(ctx context.Context) {
 		all.Wait()
 		e, err = next, err2
 	}
+}
+
+// store has questions answered from an edition from now on.
+func (s *Server) store(e *blocklist.Edition) {
+	x := newIndex(e)
+	x.soa = s.soaTail(e.Serial())
+	s.index.Store(x)
 }
 
 func contains(list []netip.Prefix, a netip.Addr) bool {
@@ -263,8 +263,11 @@ func addrOf(a net.Addr) netip.Addr {
 // batch is how many packets are read and written with one call to the system.
 const batch = 64
 
-// servePackets answers packets until the connection is closed.
-func (s *Server) servePackets(packets net.PacketConn) error {
+// servePackets answers packets until the connection is closed. One goroutine does:
+// an answer takes 70 ns and the system's sending of it 50 times as long, of which
+// most is saved by reading what has come in one batch. Two that took turns spent
+// 7.0 µs of processor time on an answer where one spent 4.9 (bench/dnsbl.sh).
+func (s *Server) servePackets(packets net.PacketConn) {
 	conn := ipv4.NewPacketConn(packets) // it serves IPv6 as well: batches know no family
 	in, out := make([]ipv4.Message, batch), make([]ipv4.Message, batch)
 	answers := make([][]byte, batch)
@@ -275,7 +278,7 @@ func (s *Server) servePackets(packets net.PacketConn) error {
 	for {
 		n, err := conn.ReadBatch(in, 0)
 		if errors.Is(err, net.ErrClosed) {
-			return nil
+			return
 		}
 		if err != nil {
 			continue // of one packet: an ICMP error of an earlier answer
@@ -291,7 +294,7 @@ func (s *Server) servePackets(packets net.PacketConn) error {
 		for sent := 0; sent < m; {
 			k, err := conn.WriteBatch(out[sent:m], 0)
 			if errors.Is(err, net.ErrClosed) {
-				return nil
+				return
 			}
 			sent += max(k, 1) // what cannot be sent is lost, as UDP may be
 		}
@@ -317,6 +320,14 @@ func (s *Server) packet(raw []byte, from netip.Addr, now time.Time, space []byte
 		clear(a[6:12])
 		return a
 	}
+	if a := s.plain(raw, from, space); a != nil {
+		return a
+	}
+	return s.other(raw, from, now, space)
+}
+
+// other answers what plain does not.
+func (s *Server) other(raw []byte, from netip.Addr, now time.Time, space []byte) []byte {
 	var q wire.Msg
 	if err := q.Unpack(raw); err != nil {
 		return append(space, raw[0], raw[1], raw[2]&0x79|0x80, wire.RcodeFormatError, 0, 0, 0, 0, 0, 0, 0, 0)

@@ -60,13 +60,15 @@ func newWorld(t testing.TB, cfg dns.Config) *world {
 }
 
 // serve listens on a port of loopback that is free on both.
-func (w *world) serve() {
+func (w *world) serve() { w.serveAt("127.0.0.1:0") }
+
+func (w *world) serveAt(at string) {
 	w.t.Helper()
 	var packets net.PacketConn
 	var listener net.Listener
 	var err error
 	for range 20 {
-		if packets, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+		if packets, err = net.ListenPacket("udp", at); err != nil {
 			w.t.Fatal(err)
 		}
 		w.addr = packets.LocalAddr().String()
@@ -239,6 +241,24 @@ func TestAnswers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A socket for all addresses of both families serves IPv4 as well.
+func TestAllAddresses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, dns.Config{})
+	w.serveAt(":0")
+	_, port, err := net.SplitHostPort(w.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.addr = net.JoinHostPort("127.0.0.1", port)
+	w.await(w.some())
+	for _, network := range []string{"udp", "tcp"} {
+		if got := told(w.exchange(network, new(wire.Msg).SetQuestion("test."+blZone+".", wire.TypeA))); got != "NOERROR 127.0.0.2" {
+			t.Errorf("%s: %s", network, got)
+		}
 	}
 }
 
@@ -546,6 +566,38 @@ func TestConfigMistakes(t *testing.T) {
 	}
 }
 
+// What mail filters ask is answered by hand, and without garbage.
+func TestPlain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, dns.Config{})
+	w.some()
+	w.srv.Load()
+	local := netip.MustParseAddr("127.0.0.1")
+	for _, x := range []struct {
+		name  string
+		qtype uint16
+		plain bool
+	}{
+		{"www.bad.test." + blZone + ".", wire.TypeA, true},
+		{"WWW.bad.test." + blZone + ".", wire.TypeTXT, true},
+		{"good.test." + blZone + ".", wire.TypeAAAA, true},
+		{"good.test." + blZone + ".", wire.TypeMX, false},
+		{"www.bad.test." + rpzZone + ".", wire.TypeA, false},
+		{blZone + ".", wire.TypeA, false},
+		{"bl.example.org.bad.test." + blZone + ".", wire.TypeA, true},
+		{"bad.test.x" + blZone + ".", wire.TypeA, false},
+		{`a\.b.` + blZone + ".", wire.TypeA, false},
+	} {
+		raw, err := new(wire.Msg).SetQuestion(x.name, x.qtype).Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.srv.Plain(raw, local) != nil; got != x.plain {
+			t.Errorf("%s is plain: %v, want %v", x.name, got, x.plain)
+		}
+	}
+}
+
 // Whatever comes, the answer is one to it, and can be read.
 func FuzzPacket(f *testing.F) {
 	w := newWorld(f, dns.Config{Keys: map[string][]byte{"key.": []byte("0123456789abcdef")}})
@@ -564,6 +616,15 @@ func FuzzPacket(f *testing.F) {
 			add(new(wire.Msg).SetQuestion(name+rpzZone+".", t).SetEdns0(4096, true))
 		}
 	}
+	for _, name := range []string{"www.bad.test.", "x.WWW.Bad.tesT.", "good.test.", "bad.test.", "7.2.0.192.", "7.2.0.", "test.", strings.Repeat("label.", 30), "a-b_c.test."} {
+		for _, t := range []uint16{wire.TypeA, wire.TypeTXT, wire.TypeAAAA, wire.TypeMX} {
+			add(new(wire.Msg).SetQuestion(name+blZone+".", t))
+			cookie := new(wire.Msg).SetQuestion(name+strings.ToUpper(blZone)+".", t).SetEdns0(600, true)
+			cookie.IsEdns0().Option = []wire.EDNS0{&wire.EDNS0_COOKIE{Code: wire.EDNS0COOKIE, Cookie: "0011223344556677"}}
+			cookie.CheckingDisabled = true
+			add(cookie)
+		}
+	}
 	signed := new(wire.Msg).SetQuestion(rpzZone+".", wire.TypeSOA).SetTsig("key.", wire.HmacSHA256, 300, time.Now().Unix())
 	raw, _, err := wire.TsigGenerate(signed, base64.StdEncoding.EncodeToString([]byte("0123456789abcdef")), "", false)
 	if err != nil {
@@ -572,6 +633,19 @@ func FuzzPacket(f *testing.F) {
 	f.Add(raw)
 	local := netip.MustParseAddr("127.0.0.1")
 	f.Fuzz(func(t *testing.T, raw []byte) {
+		if plain := w.srv.Plain(raw, local); plain != nil {
+			var got, want wire.Msg
+			if err := got.Unpack(plain); err != nil {
+				t.Fatalf("the plain answer cannot be read: %v", err)
+			}
+			if err := want.Unpack(w.srv.Other(raw, local)); err != nil {
+				t.Fatal(err)
+			}
+			// The owner of an SOA is as the question wrote it, or as the zone is.
+			if !strings.EqualFold(got.String(), want.String()) || !slices.Equal(got.Question, want.Question) {
+				t.Errorf("plain:\n%v\nother:\n%v", &got, &want)
+			}
+		}
 		out := w.srv.Packet(raw, local)
 		if out == nil {
 			return
@@ -591,4 +665,25 @@ func FuzzPacket(f *testing.F) {
 			t.Errorf("malformed, and answered %v", &a)
 		}
 	})
+}
+
+// A plain question, without the network.
+func BenchmarkPacket(b *testing.B) {
+	w := newWorld(b, dns.Config{})
+	w.some()
+	w.srv.Load()
+	local := netip.MustParseAddr("127.0.0.1")
+	for _, name := range []string{"www.bad.test", "host123.site41.test"} {
+		raw, err := new(wire.Msg).SetQuestion(name+"."+blZone+".", wire.TypeA).Pack()
+		if err != nil {
+			b.Fatal(err)
+		}
+		space := make([]byte, 0, 1232)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				w.srv.PacketIn(raw, local, space)
+			}
+		})
+	}
 }

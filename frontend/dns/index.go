@@ -21,6 +21,7 @@ type index struct {
 	seed    maphash.Seed
 	slots   []uint64 // 0: free; else 61 bits of hash and 3 of what
 	shift   int
+	soa     []byte // see Server.soaTail
 }
 
 // what is said of a key: a threat by its number, or that something lies below.
