@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -450,6 +451,14 @@ func sampleFile(f *testing.F) string {
 	return p.EncodeBody()
 }
 
+// live is the heap in use.
+func live() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
 // A million URLs on 300,000 sites: the first pass, a pass with a thousand words
 // since the last, and the whole way of a difference.
 func BenchmarkPublish(b *testing.B) {
@@ -485,6 +494,7 @@ func BenchmarkPublish(b *testing.B) {
 					}
 				}
 			})
+			before := live()
 			p, err := blocklist.Open(blocklist.Config{Dir: b.TempDir(), Source: svc})
 			if err != nil {
 				b.Fatal(err)
@@ -493,12 +503,14 @@ func BenchmarkPublish(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
+			memory := float64(live()-before) / float64(n)
 			b.Run("unchanged", func(b *testing.B) {
 				for b.Loop() {
 					if _, err := p.Publish(b.Context()); err != nil {
 						b.Fatal(err)
 					}
 				}
+				b.ReportMetric(memory, "live-B/entry")
 			})
 			b.Run("1000_changed", func(b *testing.B) {
 				a := evidence.Retracted
