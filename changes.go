@@ -92,7 +92,7 @@ func (r *recent) touch(rec evidence.Record) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.all || len(r.links) == 0 {
+	if r.all { // links may be on their way here, so it matters though none is watched
 		return
 	}
 	if len(r.touched) == maxTouched {

@@ -286,6 +286,20 @@ func TestAChangedVerdictIsPublishedToThoseWhoAsked(t *testing.T) {
 	}
 }
 
+// What is said of the first link between the question and the next look is
+// news as well.
+func TestAVerdictThatChangesAtOnceIsPublished(t *testing.T) {
+	svc := open(t, t.TempDir())
+	changes := svc.Changes()
+	defer changes.Close()
+	level(t, svc, "http://soon-bad.example/a")
+	report(t, svc, "feed/openphish", evidence.Phishing, "http://soon-bad.example/a")
+	svc.Observe(t.Context())
+	if got := changes.Since(0); len(got) != 1 || got[0].Verdict.Level != reputation.Dangerous {
+		t.Errorf("got %v, want one change", got)
+	}
+}
+
 func TestASightingIsLoggedSealed(t *testing.T) {
 	svc := open(t, t.TempDir())
 	const url = "http://shop.example/order?id=4711"
