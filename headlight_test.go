@@ -292,11 +292,15 @@ func TestAVerdictThatChangesAtOnceIsPublished(t *testing.T) {
 	svc := open(t, t.TempDir())
 	changes := svc.Changes()
 	defer changes.Close()
-	level(t, svc, "http://soon-bad.example/a")
-	report(t, svc, "feed/openphish", evidence.Phishing, "http://soon-bad.example/a")
-	svc.Observe(t.Context())
-	if got := changes.Since(0); len(got) != 1 || got[0].Verdict.Level != reputation.Dangerous {
-		t.Errorf("got %v, want one change", got)
+	for i := range 20 { // sightings of one second come in any order
+		url := fmt.Sprintf("http://soon-bad-%d.example/a", i)
+		level(t, svc, url)
+		report(t, svc, "feed/openphish", evidence.Phishing, url)
+		level(t, svc, url)
+		svc.Observe(t.Context())
+		if got := changes.Since(uint64(i)); len(got) != 1 || got[0].Verdict.Level != reputation.Dangerous {
+			t.Fatalf("link %d: got %v, want one change", i, got)
+		}
 	}
 }
 

@@ -62,6 +62,8 @@ func (s *Service) observe(ctx context.Context) {
 		for _, x := range s.sightings.drain(nil) {
 			if i, ok := seen[x.link]; ok { // a header may say what an anchor does not
 				links[i].unsubscribe = links[i].unsubscribe || x.unsubscribe
+				// They are in no order; somebody was told the milder level.
+				links[i].level = min(links[i].level, x.level)
 				continue
 			}
 			seen[x.link] = len(links)
