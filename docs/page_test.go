@@ -149,8 +149,14 @@ type daemon struct {
 // run starts a program in its own process group.
 func run(t *testing.T, dir, name string, args ...string) *daemon {
 	t.Helper()
+	return runWith(t, nil, dir, name, args...)
+}
+
+// runWith is run of a program that is told things on its standard input.
+func runWith(t *testing.T, stdin io.Reader, dir, name string, args ...string) *daemon {
+	t.Helper()
 	d := &daemon{t: t, cmd: exec.Command(name, args...), out: &output{}}
-	d.cmd.Dir, d.cmd.Stdout, d.cmd.Stderr = dir, d.out, d.out
+	d.cmd.Dir, d.cmd.Stdin, d.cmd.Stdout, d.cmd.Stderr = dir, stdin, d.out, d.out
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	d.cmd.WaitDelay = 5 * time.Second
 	if err := d.cmd.Start(); err != nil {

@@ -17,6 +17,8 @@ want postfix postfix
 want swaks swaks
 want spamassassin spamassassin
 want rspamd rspamd
+want prosody prosody
+[ -d /usr/lib/python3/dist-packages/slixmpp ] || need+=(python3-slixmpp)
 [ ${#need[@]} -eq 0 ] && exit 0
 echo "installing: ${need[*]}"
 sudo=

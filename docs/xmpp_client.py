@@ -1,0 +1,52 @@
+"""An XMPP client for the tests, by slixmpp: what it reads on standard input, a
+JSON object a line with "as" and "xml", it sends as that user; what arrives it
+prints, a stanza a line, behind the user's name.
+
+    xmpp_client.py PORT COMPONENT_PORT alice@chat.example … component:bot.chat.example
+"""
+import asyncio
+import json
+import sys
+
+from slixmpp import ClientXMPP, ComponentXMPP
+
+
+def show(name):
+    def f(stanza):
+        print(name, str(stanza).replace("\n", "&#10;"), flush=True)
+        return stanza
+    return f
+
+
+def main():
+    port, component_port, *names = sys.argv[1:]
+    users = {}
+    for name in names:
+        if name.startswith("component:"):
+            name = name.removeprefix("component:")
+            c = ComponentXMPP(name, "secret", "127.0.0.1", int(component_port))
+            c.add_event_handler("session_start", lambda _, n=name: print(n, "is there", flush=True))
+            c.connect()
+        else:
+            c = ClientXMPP(name, "secret")
+            c["feature_mechanisms"].unencrypted_scram = True
+
+            def start(_, c=c, n=name):
+                c.send_raw("<presence/>")
+                print(n, "is there", flush=True)
+            c.add_event_handler("session_start", start)
+            c.connect(("127.0.0.1", int(port)), disable_starttls=True)
+        c.add_filter("in", show(name))
+        users[name] = c
+    loop = users[name].loop
+
+    async def commands():
+        reader = asyncio.StreamReader(limit=1 << 20)
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while line := await reader.readline():
+            command = json.loads(line)
+            users[command["as"]].send_raw(command["xml"])
+    loop.run_until_complete(commands())
+
+
+main()
