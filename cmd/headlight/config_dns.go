@@ -135,6 +135,7 @@ func (s *server) openDNS() (serve func(context.Context) error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
+	s.registry.MustRegister(answers)
 	packets, err := net.ListenPacket("udp", d.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("address %s is in use, perhaps by a resolver; choose another in dns.listen", d.Listen)

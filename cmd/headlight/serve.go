@@ -69,13 +69,14 @@ type server struct {
 	listenFlag string
 	logger     *slog.Logger
 
-	cfg    *Config
-	svc    *headlight.Service
-	lists  *blocklist.Publisher
-	api    *httpapi.Server
-	dns    func(context.Context) error // nil: none
-	mail   func(context.Context) error // nil: no mail server asks
-	mailAt net.Addr
+	cfg      *Config
+	svc      *headlight.Service
+	lists    *blocklist.Publisher
+	api      *httpapi.Server
+	dns      func(context.Context) error // nil: none
+	mail     func(context.Context) error // nil: no mail server asks
+	mailAt   net.Addr
+	registry *prometheus.Registry // of metrics
 }
 
 func (s *server) run(ctx context.Context) (err error) {
@@ -102,7 +103,8 @@ func (s *server) run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	registry := prometheus.NewRegistry()
+	s.registry = prometheus.NewRegistry()
+	registerEditions(s.registry, s.lists.Shelf())
 	s.api = httpapi.New(s.svc, httpapi.Config{
 		Tokens:               tokens,
 		RequireTokenForReads: s.cfg.Tokens.Reads,
@@ -111,7 +113,7 @@ func (s *server) run(ctx context.Context) (err error) {
 		MaxScanBytes:         s.cfg.Limits.ScanBytes,
 		Rate:                 cmp.Or(s.cfg.Limits.Rate, -1),
 		Lists:                lists.New(lists.Config{Shelf: s.lists.Shelf(), ID: listID(s.svc.Key())}),
-		Registry:             registry,
+		Registry:             s.registry,
 		Logger:               s.logger,
 		Version:              thisBuild().String(),
 	})
@@ -122,7 +124,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	if s.mail, err = s.openMail(registry); err != nil {
+	if s.mail, err = s.openMail(); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	if err := s.greet(ctx, listener.Addr()); err != nil {
@@ -181,7 +183,7 @@ func (s *server) close() error {
 }
 
 // openMail lets mail servers in, if they are to ask.
-func (s *server) openMail(registry *prometheus.Registry) (func(context.Context) error, error) {
+func (s *server) openMail() (func(context.Context) error, error) {
 	if s.cfg.Milter.Listen == "" {
 		return nil, nil
 	}
@@ -193,7 +195,7 @@ func (s *server) openMail(registry *prometheus.Registry) (func(context.Context) 
 	if err != nil {
 		return nil, fmt.Errorf("milter: %w", err)
 	}
-	cfg.Registry, cfg.Logger = registry, s.logger
+	cfg.Registry, cfg.Logger = s.registry, s.logger
 	s.mailAt = listener.Addr()
 	server := milter.New(s.svc, cfg)
 	return func(ctx context.Context) error { return server.Serve(ctx, listener) }, nil

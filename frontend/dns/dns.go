@@ -92,6 +92,7 @@ type Server struct {
 
 	index     atomic.Pointer[index]
 	transfers atomic.Int32
+	counts    counts
 }
 
 // zone is the name of a zone in the forms that are needed; its name is "" if there
@@ -288,7 +289,10 @@ func (s *Server) servePackets(packets net.PacketConn) {
 			q := &in[i]
 			if a := s.packet(q.Buffers[0][:q.N], addrOf(q.Addr), now, answers[m][:0]); len(a) > 0 {
 				out[m].Buffers, out[m].Addr = [][]byte{a}, q.Addr
+				s.counts.answers[overUDP][a[3]&15].Add(1)
 				m++
+			} else {
+				s.counts.dropped.Add(1)
 			}
 		}
 		for sent := 0; sent < m; {
@@ -401,5 +405,6 @@ func (s *Server) serveTCP(w wire.ResponseWriter, q *wire.Msg) {
 		t := q.IsTsig()
 		a.SetTsig(t.Hdr.Name, t.Algorithm, 300, time.Now().Unix())
 	}
+	s.counts.answers[overTCP][a.Rcode&15].Add(1)
 	w.WriteMsg(a) // the client may be gone
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	wire "github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"headlight.example"
 	"headlight.example/blocklist"
@@ -542,6 +543,45 @@ func TestNotify(t *testing.T) {
 	second := w.say(evidence.Malware, host("more.test"))
 	if serial := hear(true); serial != second.Serial() {
 		t.Errorf("told of %d, not %d", serial, second.Serial())
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, dns.Config{})
+	w.serve()
+	e := w.some()
+	w.await(e)
+	w.exchange("udp", new(wire.Msg).SetQuestion("good.test."+blZone+".", wire.TypeA))
+	w.exchange("tcp", new(wire.Msg).SetQuestion("elsewhere.", wire.TypeA))
+	for _, m := range []*wire.Msg{new(wire.Msg).SetAxfr(rpzZone + "."), new(wire.Msg).SetIxfr(rpzZone+".", w.pub.Shelf().Serials()[0], "a.", "b.")} {
+		if _, err := w.transfer(m, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(w.srv)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]float64)
+	for _, f := range families {
+		for _, m := range f.Metric {
+			name := f.GetName()
+			for _, l := range m.Label {
+				name += " " + l.GetValue()
+			}
+			got[name] = m.Counter.GetValue()
+		}
+	}
+	for name, want := range map[string]float64{
+		"headlight_dns_answers_total NXDOMAIN udp": 1, "headlight_dns_answers_total REFUSED tcp": 1,
+		"headlight_dns_transfers_total whole": 1, "headlight_dns_transfers_total changes": 1, "headlight_dns_dropped_total": 0,
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %v, want %v", name, got[name], want)
+		}
 	}
 }
 

@@ -76,6 +76,7 @@ func (s *Server) write(out *outgoing, q *wire.Msg, question *wire.Question, e *b
 				return // the number alone: nothing is new
 			}
 			if d, ok := s.cfg.Shelf.Between(has.Serial, e.Serial()); ok {
+				s.counts.transfers[changes].Add(1)
 				out.add(s.soa(&s.policy, has.Serial))
 				s.triggers(out, only(d.Removed, d.Added))
 				out.add(soa)
@@ -85,6 +86,7 @@ func (s *Server) write(out *outgoing, q *wire.Msg, question *wire.Question, e *b
 			}
 		}
 	}
+	s.counts.transfers[whole].Add(1)
 	out.add(s.ns(&s.policy))
 	s.triggers(out, e.Entries())
 	out.add(soa)
