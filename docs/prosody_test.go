@@ -93,7 +93,8 @@ func startChat(t *testing.T, port, componentPort string, names ...string) *chat 
 	c := &chat{runWith(t, r, t.TempDir(), "/usr/bin/python3", append([]string{script, port, componentPort}, names...)...), w}
 	r.Close()
 	for _, name := range names {
-		c.sees(strings.TrimPrefix(name, "component:"), "is there")
+		name, _, _ = strings.Cut(strings.TrimPrefix(name, "component:"), ":")
+		c.sees(name, "is there")
 	}
 	return c
 }
@@ -139,11 +140,12 @@ data_path = "DIR/data"
 log = { { levels = { min = "info" }, to = "console" } }
 interfaces = { "127.0.0.1" }
 c2s_ports = { C2S }
-s2s_ports = { }
+s2s_ports = { 5269 }
+s2s_interfaces = { "ADDRESS" }
+s2s_require_encryption = false
 component_ports = { COMPONENT }
 component_interfaces = { "127.0.0.1" }
-modules_enabled = { "saslauth", "roster", "carbons" }
-modules_disabled = { "s2s" }
+modules_enabled = { "saslauth", "roster", "carbons", "s2s", "dialback" }
 c2s_require_encryption = false
 authentication = "internal_plain"
 storage = "internal"
@@ -165,16 +167,26 @@ func TestProsody(t *testing.T) {
 		t.Fatal(err)
 	}
 	c2s, component := freePort(t), freePort(t)
-	config := strings.NewReplacer("DIR", dir, "C2S", c2s, "COMPONENT", component).Replace(prosodyAround) +
+	// Two servers find each other without DNS if they are named by addresses;
+	// their port is fixed, and so they have addresses of their own.
+	here, there := fmt.Sprintf("127.%d.%d.1", os.Getpid()>>8&127+1, os.Getpid()&255), fmt.Sprintf("127.%d.%d.2", os.Getpid()>>8&127+1, os.Getpid()&255)
+	other, otherPort := filepath.Join(dir, "other"), freePort(t)
+	write(t, filepath.Join(other, "data", strings.ReplaceAll(there, ".", "%2e"), "accounts", "eve.dat"), "return { password = \"secret\" };\n")
+	write(t, filepath.Join(dir, "data", strings.ReplaceAll(here, ".", "%2e"), "accounts", "carol.dat"), "return { password = \"secret\" };\n")
+	run(t, dir, need(t, "prosody"), "-F", "--config", write(t, filepath.Join(other, "prosody.cfg.lua"),
+		strings.NewReplacer("DIR", other, "C2S", otherPort, "COMPONENT", freePort(t), "ADDRESS", there).Replace(prosodyAround)+"VirtualHost \""+there+"\"\n"))
+	config := strings.NewReplacer("DIR", dir, "C2S", c2s, "COMPONENT", component, "ADDRESS", here).Replace(prosodyAround) +
 		page.file("prosody.cfg.lua", "/usr/local/lib/prosody/modules", modules, "http://127.0.0.1:8080", between.URL) +
-		"Component \"" + bot + "\"\n    component_secret = \"secret\"\n"
+		"Component \"" + bot + "\"\n    component_secret = \"secret\"\n" +
+		"VirtualHost \"" + here + "\"\n    modules_enabled = { \"headlight\" }\n"
 	file := write(t, filepath.Join(dir, "prosody.cfg.lua"), config)
 	for _, user := range []string{"alice", "bob"} { // as "prosodyctl adduser" would, were it not for its user
 		write(t, filepath.Join(dir, "data", "chat%2eexample", "accounts", user+".dat"), "return { password = \"secret\" };\n")
 	}
 	prosody := run(t, dir, need(t, "prosody"), "-F", "--config", file)
 	await(t, "Prosody answers", func() bool { return strings.Contains(prosody.out.String(), "Activated service 'c2s'") })
-	c := startChat(t, c2s, component, alice, bob, "component:"+bot)
+	carol, eve := "carol@"+here, "eve@"+there
+	c := startChat(t, c2s, component, alice, bob, "component:"+bot, carol, eve+":"+otherPort)
 
 	const bad, odd = "http://phishing.headlight.example/", "http://suspicious.headlight.example/"
 	blocked := func(name, as, xml string) {
@@ -225,6 +237,17 @@ func TestProsody(t *testing.T) {
 		return strings.Compare(a[strings.Index(a, "in order"):], b[strings.Index(b, "in order"):])
 	}) {
 		t.Errorf("the component's messages came out of order: %s", got)
+	}
+
+	// From another server.
+	c.send(eve, "<message id='from-afar' to='%s' type='chat'><body>%s</body></message>", carol, bad+"k")
+	if e := c.sees(eve, `id="from-afar"`); !strings.Contains(e, "policy-violation") {
+		t.Errorf("the sender on another server gets %s", e)
+	}
+	c.send(eve, "<message to='%s' type='chat'><body>good from afar http://good.example/</body></message>", carol)
+	c.sees(carol, "good from afar")
+	if got := c.got(carol, bad); len(got) > 0 {
+		t.Errorf("from another server came %s", got)
 	}
 
 	// A room.

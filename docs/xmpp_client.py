@@ -3,6 +3,8 @@ JSON object a line with "as" and "xml", it sends as that user; what arrives it
 prints, a stanza a line, behind the user's name.
 
     xmpp_client.py PORT COMPONENT_PORT alice@chat.example … component:bot.chat.example
+
+A user of another server than that at PORT is named with its port: eve@127.1.2.3:5222.
 """
 import asyncio
 import json
@@ -28,6 +30,7 @@ def main():
             c.add_event_handler("session_start", lambda _, n=name: print(n, "is there", flush=True))
             c.connect()
         else:
+            name, _, other = name.partition(":")
             c = ClientXMPP(name, "secret")
             c["feature_mechanisms"].unencrypted_scram = True
 
@@ -35,7 +38,7 @@ def main():
                 c.send_raw("<presence/>")
                 print(n, "is there", flush=True)
             c.add_event_handler("session_start", start)
-            c.connect(("127.0.0.1", int(port)), disable_starttls=True)
+            c.connect(("127.0.0.1", int(other or port)), disable_starttls=True)
         c.add_filter("in", show(name))
         users[name] = c
     loop = users[name].loop
