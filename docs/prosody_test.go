@@ -101,7 +101,26 @@ func startChat(t *testing.T, port, componentPort string, names ...string) *chat 
 
 func (c *chat) send(as, xml string, args ...any) {
 	c.t.Helper()
-	line, err := json.Marshal(map[string]string{"as": as, "xml": fmt.Sprintf(xml, args...)})
+	c.tell(map[string]any{"as": as, "xml": fmt.Sprintf(xml, args...)})
+}
+
+// times sends a message a number of times and gives the median time that one
+// took to arrive.
+func (c *chat) times(n int, as, xml string) (median time.Duration) {
+	c.t.Helper()
+	before := len(c.got(as, "median "))
+	c.tell(map[string]any{"as": as, "xml": xml, "times": n})
+	await(c.t, "the messages have come", func() bool { return len(c.got(as, "median ")) > before })
+	var ms float64
+	if _, err := fmt.Sscanf(c.got(as, "median ")[before], "median %g", &ms); err != nil {
+		c.t.Fatal(err)
+	}
+	return time.Duration(ms * float64(time.Millisecond))
+}
+
+func (c *chat) tell(command map[string]any) {
+	c.t.Helper()
+	line, err := json.Marshal(command)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -303,6 +322,12 @@ func TestProsody(t *testing.T) {
 	}
 	c.send(bob, "<iq id='unblock' type='set'><unblock xmlns='urn:xmpp:blocking'><item jid='%s'/></unblock></iq>", alice)
 	c.sees(bob, `id="unblock"`)
+
+	// What it costs, in the test's log: a message that is asked about (through
+	// the proxy of the test) beside one that is not.
+	for range 3 {
+		t.Logf("a message takes %v, with a link %v", c.times(100, alice, to+"<body>plain</body></message>"), c.times(100, alice, to+"<body>http://good.example/</body></message>"))
+	}
 
 	// Headlight hangs: the message comes when the time is up, and nothing
 	// overtakes it; the next ones do not wait.

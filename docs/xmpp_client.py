@@ -4,17 +4,28 @@ prints, a stanza a line, behind the user's name.
 
     xmpp_client.py PORT COMPONENT_PORT alice@chat.example … component:bot.chat.example
 
+With "times" instead, it sends the message so many times, each when the one before
+has come, and prints the median of the milliseconds that took.
+
 A user of another server than that at PORT is named with its port: eve@127.1.2.3:5222.
 """
 import asyncio
 import json
+import statistics
 import sys
+import time
 
 from slixmpp import ClientXMPP, ComponentXMPP
 
 
+coming = {}  # by the id of a message, who waits for it
+
+
 def show(name):
     def f(stanza):
+        if stanza["id"] in coming:
+            coming.pop(stanza["id"]).set_result(None)
+            return stanza
         print(name, str(stanza).replace("\n", "&#10;"), flush=True)
         return stanza
     return f
@@ -48,6 +59,16 @@ def main():
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while line := await reader.readline():
             command = json.loads(line)
+            if "times" in command:
+                took = []
+                for i in range(command["times"]):
+                    arrived = coming[f"timed-{i}"] = loop.create_future()
+                    began = time.perf_counter()
+                    users[command["as"]].send_raw(command["xml"].replace("<message", f"<message id='timed-{i}'"))
+                    await arrived
+                    took.append(1000 * (time.perf_counter() - began))
+                print(command["as"], "median", statistics.median(took), flush=True)
+                continue
             users[command["as"]].send_raw(command["xml"])
     loop.run_until_complete(commands())
 
