@@ -18,6 +18,7 @@ want swaks swaks
 want spamassassin spamassassin
 want rspamd rspamd
 want prosody prosody
+want ejabberdctl ejabberd
 [ -d /usr/lib/prosody/modules/mod_firewall ] || need+=(prosody-modules)
 [ -d /usr/lib/python3/dist-packages/slixmpp ] || need+=(python3-slixmpp)
 [ ${#need[@]} -eq 0 ] && exit 0
