@@ -36,7 +36,10 @@ var floors = []struct {
 	{"frontend/lists", []string{"blocklist"}},
 	{"frontend/dns", []string{"evidence", "blocklist"}},
 	{"frontend/milter", []string{"link", "message", "reputation", ""}},
-	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "probe", "blocklist", "internal/scoring", "", "frontend/httpapi", "frontend/lists", "frontend/dns", "frontend/milter"}},
+	{"frontend/safebrowsing/v4", nil},
+	{"frontend/safebrowsing/v5", nil},
+	{"frontend/safebrowsing", []string{"link", "evidence", "reputation", "blocklist", "frontend/safebrowsing/v4", "frontend/safebrowsing/v5"}},
+	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "probe", "blocklist", "internal/scoring", "", "frontend/httpapi", "frontend/lists", "frontend/dns", "frontend/milter", "frontend/safebrowsing"}},
 }
 
 func TestArrowsPointDown(t *testing.T) {

@@ -26,6 +26,7 @@ import (
 	"headlight.example/frontend/httpapi"
 	"headlight.example/frontend/lists"
 	"headlight.example/frontend/milter"
+	"headlight.example/frontend/safebrowsing"
 )
 
 func serveCommand() *command {
@@ -72,6 +73,7 @@ type server struct {
 	cfg      *Config
 	svc      *headlight.Service
 	lists    *blocklist.Publisher
+	safe     *safebrowsing.Server
 	api      *httpapi.Server
 	dns      func(context.Context) error // nil: none
 	mail     func(context.Context) error // nil: no mail server asks
@@ -105,6 +107,8 @@ func (s *server) run(ctx context.Context) (err error) {
 	}
 	s.registry = prometheus.NewRegistry()
 	registerEditions(s.registry, s.lists.Shelf())
+	id := listID(s.svc.Key())
+	s.safe = safebrowsing.New(safebrowsing.Config{Shelf: s.lists.Shelf(), ID: [4]byte(id[:])})
 	s.api = httpapi.New(s.svc, httpapi.Config{
 		Tokens:               tokens,
 		RequireTokenForReads: s.cfg.Tokens.Reads,
@@ -112,7 +116,8 @@ func (s *server) run(ctx context.Context) (err error) {
 		Hosts:                s.cfg.Hosts,
 		MaxScanBytes:         s.cfg.Limits.ScanBytes,
 		Rate:                 cmp.Or(s.cfg.Limits.Rate, -1),
-		Lists:                lists.New(lists.Config{Shelf: s.lists.Shelf(), ID: listID(s.svc.Key())}),
+		Lists:                lists.New(lists.Config{Shelf: s.lists.Shelf(), ID: id}),
+		SafeBrowsing:         s.safe,
 		Registry:             s.registry,
 		Logger:               s.logger,
 		Version:              thisBuild().String(),
@@ -217,6 +222,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener, fetcher *feed
 	group.Go(func() error { return s.svc.Run(ctx) })
 	group.Go(func() error { return fetcher.Run(ctx) })
 	group.Go(func() error { return s.lists.Run(ctx) })
+	group.Go(func() error { return s.safe.Run(ctx) })
 	if s.dns != nil {
 		group.Go(func() error { return s.dns(ctx) })
 	}

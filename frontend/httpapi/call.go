@@ -86,7 +86,7 @@ func (c *call) answer() error {
 		return err
 	}
 	c.route = route
-	refused := c.s.admit(c, route.access)
+	refused := c.s.admit(c, route)
 	if err := c.limit(); err != nil { // before refused, so that guessing tokens is limited too
 		return err
 	}

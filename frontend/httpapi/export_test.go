@@ -1,6 +1,9 @@
 package httpapi
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // For the tests that compare the fast reader with the strict one, and those
 // that need a limiter by itself.
@@ -67,7 +70,14 @@ func Settles(body []byte) bool {
 // Routes are method and pattern of each call.
 func (s *Server) Routes() (all [][2]string) {
 	for _, r := range s.routes {
-		all = append(all, [2]string{r.method, r.pattern})
+		switch {
+		case r.method != "":
+			all = append(all, [2]string{r.method, r.pattern})
+		case r.pattern == "/v4/{method}":
+			all = append(all, [2]string{http.MethodGet, r.pattern}, [2]string{http.MethodPost, r.pattern})
+		default:
+			all = append(all, [2]string{http.MethodGet, r.pattern})
+		}
 	}
 	return all
 }

@@ -62,6 +62,9 @@ type Config struct {
 	Rate float64
 	// Lists answers below /lists/, for whoever may ask; nil: there are none.
 	Lists http.Handler
+	// SafeBrowsing answers below /v4/ and /v5/, and Web Risk's searches, for whoever
+	// may ask; nil: nobody does. Bodies are at most MaxSafeBrowsing bytes.
+	SafeBrowsing http.Handler
 	// Registry takes the metrics, those of the Go runtime and the process too;
 	// nil means one of its own. GET /metrics shows all of it.
 	Registry *prometheus.Registry
@@ -101,7 +104,10 @@ const (
 	maxCheckBytes  = 1 << 20 // a thousand links of a kilobyte
 	maxReportBytes = 1 << 20
 	maxAppealBytes = 64 << 10
-	maxHeaderBytes = 16 << 10
+	// MaxSafeBrowsing bounds the body of a Safe Browsing request: 500 URLs of half
+	// a kilobyte, say.
+	MaxSafeBrowsing = 256 << 10
+	maxHeaderBytes  = 16 << 10
 
 	// freeBody is how large a body may be without drawing on MaxBodyMemory:
 	// larger than any chat message and most mails.

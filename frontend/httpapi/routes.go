@@ -10,9 +10,10 @@ import (
 
 // route is one call of the API. There is one method for each path.
 type route struct {
-	method  string
+	method  string // "": the handler sees to it
 	pattern string // as in OpenAPI; also its label in metrics and logs
 	access  access
+	keyed   bool // a token may also stand where Google's clients put their key
 	handle  func(*call) error
 	counts  routeMetrics
 }
@@ -35,6 +36,11 @@ func (s *Server) resources() map[string]*route {
 	add(http.MethodGet, "/v1/changes", asking, (*call).changes)
 	add(http.MethodGet, "/lists", asking, (*call).lists)
 	add(http.MethodGet, listsPath+"{name}", asking, (*call).lists)
+	for _, pattern := range []string{"/v4/{method}", "/v5/{method}", "/v1/uris:search", "/v1/hashes:search"} {
+		add("", pattern, asking, (*call).safeBrowsing)
+		at, _, _ := strings.Cut(pattern, "{")
+		m[at].keyed = true
+	}
 	add(http.MethodGet, "/v1/visits/{id}", open, (*call).visit)
 	add(http.MethodGet, visitsPage, open, (*call).visits)
 	add(http.MethodGet, probe.DirectoryPath, open, (*call).keyDirectory)
@@ -56,7 +62,7 @@ func (s *Server) find(r *http.Request) (*route, error) {
 	}
 	if route == nil || strings.Contains(route.pattern, "{") {
 		route = nil
-		for _, prefix := range []string{subjectsPath, reviewsPath, visitPath, listsPath, problemsPath} {
+		for _, prefix := range []string{subjectsPath, reviewsPath, visitPath, listsPath, problemsPath, "/v4/", "/v5/"} {
 			if rest, ok := strings.CutPrefix(r.URL.Path, prefix); ok && rest != "" {
 				route = s.routes[prefix]
 			}
@@ -65,7 +71,7 @@ func (s *Server) find(r *http.Request) (*route, error) {
 	if route == nil {
 		return nil, problem(notFound, "there is nothing under this path; GET /openapi.json lists what there is")
 	}
-	if r.Method == route.method || r.Method == http.MethodHead && route.method == http.MethodGet {
+	if route.method == "" || r.Method == route.method || r.Method == http.MethodHead && route.method == http.MethodGet {
 		return route, nil
 	}
 	p := problem(wrongMethod, "%s takes %s only", route.pattern, route.method)
@@ -98,7 +104,7 @@ func (c *call) index() error {
 	b = append(b, `,"api":"/openapi.json","calls":[`...)
 	patterns := make([]string, 0, len(c.s.routes))
 	for _, r := range c.s.routes {
-		patterns = append(patterns, r.method+" "+r.pattern)
+		patterns = append(patterns, strings.TrimSpace(r.method+" "+r.pattern))
 	}
 	slices.Sort(patterns)
 	for i, p := range patterns {

@@ -62,17 +62,35 @@ func (ts tokens) find(h http.Header) (*Token, error) {
 	if len(header) > 1 || !strings.EqualFold(scheme, "Bearer") { // RFC 9110 §11.1: in any case
 		return nil, problem(unauthenticated, "want the header \"Authorization: Bearer TOKEN\"")
 	}
-	sum := sha256.Sum256([]byte(strings.TrimSpace(secret)))
-	var found *Token
+	found := ts.holding(strings.TrimSpace(secret))
+	if found == nil {
+		return nil, problem(unauthenticated, "the token is not known")
+	}
+	return found, nil
+}
+
+// holding gives the token of a secret, nil if there is none.
+func (ts tokens) holding(secret string) (found *Token) {
+	sum := sha256.Sum256([]byte(secret))
 	for i := range ts { // all of them, so that the time tells nothing
 		if subtle.ConstantTimeCompare(sum[:], ts[i].SHA256[:]) == 1 {
 			found = &ts[i]
 		}
 	}
-	if found == nil {
-		return nil, problem(unauthenticated, "the token is not known")
+	return found
+}
+
+// byKey finds a token in the header or parameter where Google's clients put their
+// key. They cannot do without one, so that any other key is as good as none.
+func (ts tokens) byKey(r *http.Request) *Token {
+	key := r.Header.Get("X-Goog-Api-Key")
+	if key == "" && strings.Contains(r.URL.RawQuery, "key=") {
+		key = r.URL.Query().Get("key")
 	}
-	return found, nil
+	if key == "" {
+		return nil
+	}
+	return ts.holding(key)
 }
 
 // access says who may make a call.
@@ -87,12 +105,16 @@ const (
 )
 
 // admit says whether the request may be made, and finds its token.
-func (s *Server) admit(c *call, a access) (err error) {
+func (s *Server) admit(c *call, to *route) (err error) {
+	a := to.access
 	if a == open {
 		return nil
 	}
 	if c.token, err = s.tokens.Load().find(c.r.Header); err != nil {
 		return err
+	}
+	if c.token == nil && to.keyed {
+		c.token = s.tokens.Load().byKey(c.r)
 	}
 	if a == reporting || a == appealing || a == reviewing {
 		// A page of another site may send a form or a fetch to us from the
