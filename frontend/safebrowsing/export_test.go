@@ -77,3 +77,5 @@ func (l List) Since(size int, removed, added [][32]byte, last uint32, update, da
 	c, ok := l.c.since(l.c.prefixes(size), removed, added, last, limits{update, database})
 	return step(c), ok
 }
+
+func NewToken(l byte, size int, serial, last uint32) Token { return Token{list(l), size, serial, last} }
