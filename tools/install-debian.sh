@@ -19,6 +19,7 @@ want spamassassin spamassassin
 want rspamd rspamd
 want prosody prosody
 want ejabberdctl ejabberd
+want firefox-esr firefox-esr
 [ -d /usr/lib/prosody/modules/mod_firewall ] || need+=(prosody-modules)
 [ -d /usr/lib/python3/dist-packages/slixmpp ] || need+=(python3-slixmpp)
 [ ${#need[@]} -eq 0 ] && exit 0
