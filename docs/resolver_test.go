@@ -105,6 +105,7 @@ func TestUnbound(t *testing.T) {
 	s := operated(t, dir, p.file("headlight.toml", `"10s"`, `"1s"`, ":5353", ":"+dnsPort, ":53\"", ":"+port+"\""))
 	unbound(t, dir, port, p.file("unbound.conf", "@5353", "@"+dnsPort, "/var/lib/unbound", dir))
 	resolver{t, "127.0.0.1", port}.follows(s)
+	s.transferred(t)
 }
 
 // Unbound takes the zone as a file, too.
@@ -166,6 +167,26 @@ zone "example" { type primary; file "example.zone"; };
 `
 	run(t, dir, need(t, "named"), "-g", "-n", "1", "-c", write(t, filepath.Join(dir, "named.conf"), conf))
 	resolver{t, "127.0.0.1", port}.follows(s)
+	s.transferred(t)
+}
+
+// transferred holds that the zone came once as a whole, and then by its changes.
+func (s server) transferred(t *testing.T) {
+	t.Helper()
+	resp, err := http.Get(s.url + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, want := range map[string]string{"whole": " 1", "changes": " 2"} {
+		if got := lineWith(string(text), `headlight_dns_transfers_total{what="`+what+`"}`); !strings.HasSuffix(got, want) {
+			t.Errorf("transfers: %q, want%s", got, want)
+		}
+	}
 }
 
 // zoneText is what the rest of the world says of the names of the tests.
