@@ -34,7 +34,7 @@ func serveCommand() *command {
 		name: "serve", group: groupOperate,
 		synopsis: []string{"serve [-config FILE] [-data DIR] [-listen ADDR]"},
 		short:    "run the service",
-		about: `Opens the data directory, answers the HTTP API, keeps up with the feeds of the config file, and writes a snapshot now and then, so that the next start is quick. With no file: on 127.0.0.1:8080, data in ./data.
+		about: `Opens the data directory, answers the HTTP API (and DNS, if the config file says where), keeps up with the feeds of the config file, publishes what is dangerous, and writes a snapshot now and then, so that the next start is quick. With no file: on 127.0.0.1:8080, data in ./data.
 
 SIGTERM or SIGINT: takes no more requests, finishes what was begun within 10 seconds, writes a snapshot, and exits with 0. A second signal ends it at once; nothing that was acknowledged is lost by that. SIGHUP reads the config file again: policy, allow and deny lists, and tokens take effect at once; so does mode = "off" of [probe], which ends all visits; a bad file is refused and the old one stays.
 
