@@ -39,7 +39,8 @@ var floors = []struct {
 	{"frontend/safebrowsing/v4", nil},
 	{"frontend/safebrowsing/v5", nil},
 	{"frontend/safebrowsing", []string{"link", "evidence", "reputation", "blocklist", "frontend/safebrowsing/v4", "frontend/safebrowsing/v5"}},
-	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "probe", "blocklist", "internal/scoring", "", "frontend/httpapi", "frontend/lists", "frontend/dns", "frontend/milter", "frontend/safebrowsing"}},
+	{"frontend/sms", []string{"message", "reputation", ""}},
+	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "probe", "blocklist", "internal/scoring", "", "frontend/httpapi", "frontend/lists", "frontend/dns", "frontend/milter", "frontend/safebrowsing", "frontend/sms"}},
 }
 
 func TestArrowsPointDown(t *testing.T) {

@@ -20,6 +20,8 @@ want rspamd rspamd
 want prosody prosody
 want ejabberdctl ejabberd
 want firefox-esr firefox-esr
+want bearerbox kannel
+[ -x /usr/lib/kannel/test/fakesmsc ] || need+=(kannel-extras)
 [ -d /usr/lib/prosody/modules/mod_firewall ] || need+=(prosody-modules)
 [ -d /usr/lib/python3/dist-packages/slixmpp ] || need+=(python3-slixmpp)
 [ ${#need[@]} -eq 0 ] && exit 0

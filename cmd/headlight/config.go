@@ -34,6 +34,7 @@ type Config struct {
 	Lists   ListsConfig  `toml:"lists"`
 	DNS     DNSConfig    `toml:"dns"`
 	Milter  MilterConfig `toml:"milter"`
+	SMS     SMSConfig    `toml:"sms"`
 	Policy  PolicyConfig `toml:"policy"`
 	Feeds   []FeedConfig `toml:"feed"`
 
@@ -126,6 +127,7 @@ func (s *server) needRestart(cfg *Config) (keys []string) {
 	differs("log", old.Log, cfg.Log)
 	differs("feed", old.Feeds, cfg.Feeds)
 	differs("milter", old.Milter, cfg.Milter)
+	differs("sms", old.SMS, cfg.SMS)
 	visits := cfg.Probe
 	if visits.Mode == probeOff { // halts them at once
 		visits.Mode = old.Probe.Mode
@@ -312,6 +314,9 @@ func (c *Config) validate(text []byte) error {
 	}
 	if key, err := c.Milter.validate(); err != nil {
 		return wrong("milter."+key, "%v", err)
+	}
+	if key, err := c.SMS.validate(); err != nil {
+		return wrong("sms."+key, "%v", err)
 	}
 	if key, err := c.Policy.validate(); err != nil {
 		return wrong("policy."+key, "%v", err)

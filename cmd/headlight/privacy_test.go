@@ -124,7 +124,7 @@ func TestTextIsForgotten(t *testing.T) {
 	}
 	// The sightings of what was asked must be there, sealed, or the test looked
 	// at a server that had learnt nothing.
-	for _, host := range []string{"door.example", "milter.example"} {
+	for _, host := range []string{"door.example", "milter.example", "sms.example"} {
 		if !bytes.Contains(s.export(t), []byte(host+"/#")) {
 			t.Errorf("the log holds no sealed sighting of %s", host)
 		}
@@ -166,7 +166,8 @@ func newPrivacyServer(t *testing.T) *privacyServer {
 	write("headlight.toml", "[tokens]\nfile = \"tokens\"\nappeals = false\n"+
 		"[probe]\nmode = \"head\"\nexact = \"always\"\nabout = \"https://linkcheck.example/visits\"\nfrom = \"abuse@linkcheck.example\"\n"+
 		"jitter = \"0\"\nresolver = [\""+p.world.dnsAddr+"\"]\nallow = [\""+p.world.webAddr+"\"]\n"+
-		"[milter]\nlisten = \"127.0.0.1:0\"\nsuspicious = \"quarantine\"\n")
+		"[milter]\nlisten = \"127.0.0.1:0\"\nsuspicious = \"quarantine\"\n"+
+		"[sms]\nlisten = \"127.0.0.1:0\"\nurl = \"http://sms.example\"\ntwilio_token_file = \"tokens\"\nvonage_secret_file = \"tokens\"\n")
 	p.serving, err = startServer(p.dir, os.Environ(), p.path, "-config", "headlight.toml", "-v", "-log", "json")
 	if err != nil {
 		t.Fatal(err)
@@ -263,7 +264,30 @@ func (p *privacyServer) askEverything(t *testing.T) int {
 	for _, link := range []string{"http://milter.example/a?SECRET", "http://phishing.headlight.example/SECRET", "http://suspicious.headlight.example/#SECRET", "http://[SECRET"} {
 		p.askMilter(t, strings.ReplaceAll(link, "SECRET", next()), marked(door))
 	}
+	p.askSMS(t, next)
 	return door
+}
+
+// askSMS sends text messages through every gateway, signed or not.
+func (p *privacyServer) askSMS(t *testing.T, next func() string) {
+	t.Helper()
+	for _, path := range []string{"/kannel", "/jasmin", "/twilio", "/vonage", "/" + next()} {
+		for _, link := range []string{"http://sms.example/" + next(), "http://[" + next(), "http://suspicious.headlight.example/?" + next()} {
+			secret := next()
+			form := url.Values{"text": {secret + " " + link}, "content": {secret + " " + link}, "Body": {secret + " " + link}, "From": {secret}, secret: {secret}, "sig": {secret}, "secret": {secret}}
+			req, err := http.NewRequest(http.MethodPost, p.serving.sms+path+"?text="+secret, strings.NewReader(form.Encode()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			req.Header.Set("X-Twilio-Signature", secret)
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+	}
 }
 
 // askMilter has a mail judged in which everything is secret: who sends it from

@@ -64,6 +64,7 @@ type serving struct {
 	cmd     *exec.Cmd
 	url     string
 	milter  string // its address, "" if there is none
+	sms     string // its URL, "" if there is none
 	log     *lockedBuffer
 	drained sync.WaitGroup
 }
@@ -110,6 +111,9 @@ func startServer(dir string, env []string, path string, args ...string) (*servin
 		}
 		if addr, ok := strings.CutPrefix(strings.TrimSpace(line), "mail        milter on "); ok {
 			s.milter = addr
+		}
+		if url, ok := strings.CutPrefix(strings.TrimSpace(line), "sms         webhooks on "); ok {
+			s.sms = url
 		}
 		if strings.HasPrefix(strings.TrimSpace(line), "try ") { // the last one
 			break

@@ -27,6 +27,7 @@ import (
 	"headlight.example/frontend/lists"
 	"headlight.example/frontend/milter"
 	"headlight.example/frontend/safebrowsing"
+	"headlight.example/frontend/sms"
 )
 
 func serveCommand() *command {
@@ -78,6 +79,8 @@ type server struct {
 	dns      func(context.Context) error // nil: none
 	mail     func(context.Context) error // nil: no mail server asks
 	mailAt   net.Addr
+	texts    func(context.Context) error // nil: no SMS gateway asks
+	textsAt  net.Addr
 	registry *prometheus.Registry // of metrics
 }
 
@@ -130,6 +133,9 @@ func (s *server) run(ctx context.Context) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	if s.mail, err = s.openMail(); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	if s.texts, err = s.openTexts(); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	if err := s.greet(ctx, listener.Addr()); err != nil {
@@ -206,6 +212,25 @@ func (s *server) openMail() (func(context.Context) error, error) {
 	return func(ctx context.Context) error { return server.Serve(ctx, listener) }, nil
 }
 
+// openTexts lets SMS gateways in, if they are to ask.
+func (s *server) openTexts() (func(context.Context) error, error) {
+	if s.cfg.SMS.Listen == "" {
+		return nil, nil
+	}
+	cfg, err := s.cfg.sms()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := listen(s.cfg.SMS.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("sms: %w", err)
+	}
+	s.textsAt = listener.Addr()
+	cfg.Registry, cfg.Logger = s.registry, s.logger
+	server := sms.New(s.svc, cfg)
+	return func(ctx context.Context) error { return server.Serve(ctx, listener) }, nil
+}
+
 // serve runs all that runs until ctx is done or one of them fails. A line here
 // for each shows what a server is made of.
 func (s *server) serve(ctx context.Context, listener net.Listener, fetcher *feed.Fetcher) error {
@@ -218,6 +243,9 @@ func (s *server) serve(ctx context.Context, listener net.Listener, fetcher *feed
 	group.Go(func() error { return s.api.Serve(ctx, listener) })
 	if s.mail != nil {
 		group.Go(func() error { return s.mail(ctx) })
+	}
+	if s.texts != nil {
+		group.Go(func() error { return s.texts(ctx) })
 	}
 	group.Go(func() error { return s.svc.Run(ctx) })
 	group.Go(func() error { return fetcher.Run(ctx) })
@@ -421,9 +449,14 @@ func (s *server) greet(ctx context.Context, a net.Addr) error {
 	if s.mail != nil {
 		mail = "milter on " + s.mailAt.String()
 	}
+	texts := "none (sms.listen lets an SMS gateway ask)"
+	if s.texts != nil {
+		texts = "webhooks on " + baseURL(s.textsAt)
+	}
 	for _, row := range [][2]string{
 		{"listens on", url},
 		{"mail", mail},
+		{"sms", texts},
 		{"data in", fmt.Sprintf("%s: %s subjects from %s entries", s.cfg.Data, thousands(stats.Subjects), thousands(stats.Applied))},
 		{"feeds", fmt.Sprint(len(s.cfg.Feeds))},
 		{"networks", s.networksKnown()},

@@ -1,0 +1,3 @@
+package sms
+
+var SignedByVonage = signedByVonage
