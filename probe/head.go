@@ -175,27 +175,36 @@ func isToken(s string) bool {
 // thousand times answer alike a thousand times. Values are left out, and fields
 // that are repeated count once.
 func (h *head) shape() string {
-	sum := sha256.New()
-	sum.Write([]byte{'1', '.', byte('0' + h.minor)})
+	names := append(make([]byte, 0, 512), '1', '.', byte('0'+h.minor))
 	last := ""
 	for i := range h.fields {
 		if name := h.fields[i].name; name != last {
-			io.WriteString(sum, "\n")
-			io.WriteString(sum, name)
+			names = append(append(names, '\n'), name...)
 			last = name
 		}
 	}
-	return hex.EncodeToString(sum.Sum(nil)[:8])
+	sum := sha256.Sum256(names)
+	return hex.EncodeToString(sum[:8])
 }
+
+var errNoDate = errors.New("no date")
 
 // httpDate reads a date of HTTP in any of its three forms (RFC 9110 §5.6.7).
 func httpDate(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, errNoDate
+	}
 	t, err := http.ParseTime(s)
 	return t.UTC(), err
 }
 
-// buffers hold heads while they are read. Most fit; a larger one is not kept.
-var buffers = sync.Pool{New: func() any { return new([4 << 10]byte) }}
+// headSize is room for a signed request to a link of 400 bytes, and for most
+// answers.
+const headSize = 1536 // a size class of the allocator
+
+// buffers hold a request, and then the head of its answer while it is read. A
+// larger one is not kept.
+var buffers = sync.Pool{New: func() any { return new([headSize]byte) }}
 
 // family is the product in a Server field: "nginx/1.18.0 (Ubuntu)" → "nginx".
 func family(server string) string {

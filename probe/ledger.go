@@ -135,8 +135,8 @@ type Request struct {
 //
 //	8f2a11c3 {"ask":{"visit":"0198…","hop":0,"time":"…","origin":"https://a.example",…},"at":"…"}
 //
-// It is written by one goroutine: what arrives while an fsync is under way
-// shares the next one. Files are sorted by time, which is how entries are found
+// It is written by one goroutine, an fsync at a time: what arrives meanwhile
+// shares the next one, and under load that one waits for more. Files are sorted by time, which is how entries are found
 // without an index. It is safe for concurrent use. One process has it open.
 type Ledger struct {
 	dir    string
@@ -174,6 +174,9 @@ const (
 	maxLine  = 16 << 10 // bytes: a URL that was reported is the longest part
 	maxQuiet = 100_000  // hosts; see addQuiet
 	maxGroup = 1024     // lines in one write
+	// syncEvery is the least time between two writes while more than manyLines
+	// arrive for one: an fsync is then shared by some fifty.
+	syncEvery, manyLines = 5 * time.Millisecond, 8
 	// visitSpan is longer than any visit takes from its id to its last line.
 	visitSpan = 5 * time.Minute
 )
@@ -434,6 +437,8 @@ func (l *Ledger) run() {
 	defer close(l.closed)
 	var group []write
 	var buf []byte
+	var free time.Time // when the next write may begin, if
+	var busy bool      // the last one was of many lines
 	for {
 		group = group[:0]
 		select {
@@ -459,6 +464,9 @@ func (l *Ledger) run() {
 			}
 			return
 		}
+		if wait := time.Until(free); busy && wait > 0 {
+			time.Sleep(wait)
+		}
 		for more := true; more && len(group) < maxGroup; {
 			select {
 			case w := <-l.writes:
@@ -467,6 +475,7 @@ func (l *Ledger) run() {
 				more = false
 			}
 		}
+		free, busy = time.Now().Add(syncEvery), len(group) > manyLines
 		buf = l.commit(group, buf[:0])
 	}
 }

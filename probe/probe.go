@@ -67,7 +67,8 @@ type Config struct {
 	// means 5 s.
 	HeadTimeout time.Duration
 
-	// dial connects; nil dials TCP through the guard.
+	// dial connects, by the deadline of the context; nil dials TCP through the
+	// guard.
 	dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 }
 
@@ -256,7 +257,7 @@ func ended(l link.Link, o Outcome) Visit {
 
 // visit asks about a link and what it redirects to.
 func (p *Prober) visit(ctx context.Context, q Question) Visit {
-	v := Visit{Link: q.Link, Time: time.Now().UTC(), Decision: p.Decide(q), Hops: make([]Hop, 0, 2)}
+	v := Visit{Link: q.Link, Time: time.Now().UTC(), Decision: p.Decide(q), Hops: make([]Hop, 0, 1)}
 	l, from := q.Link, link.Link{}
 	for hops := 0; ; hops++ {
 		h := Hop{Link: l, Decision: v.Decision}
@@ -454,14 +455,23 @@ func (p *Prober) request(ctx context.Context, h *Hop, id ID, addrs []netip.AddrP
 			NextProtos:         []string{"http/1.1"},
 			MinVersion:         tls.VersionTLS10,
 		})
-		if err := secured.Handshake(); err != nil {
+		// A handshake needs a deep stack, which its own goroutine gives back; this
+		// one would have it for as long as the server lets us wait.
+		shaken := make(chan error)
+		go func() {
+			err := secured.Handshake()
+			if err == nil {
+				cs := secured.ConnectionState()
+				h.TLS = tlsOf(&cs, l.Host(), p.cfg.Roots, time.Now())
+			}
+			shaken <- err
+		}()
+		if err := <-shaken; err != nil {
 			if h.Outcome = failure(ctx, err); h.Outcome == Unreachable {
 				h.Outcome = TLSFailed
 			}
 			return ""
 		}
-		cs := secured.ConnectionState()
-		h.TLS = tlsOf(&cs, l.Host(), p.cfg.Roots, time.Now())
 		conn = secured
 	}
 	var hd head
@@ -489,7 +499,7 @@ func serverName(l link.Link) string {
 
 // exchange writes the request and reads the head of the answer.
 func (p *Prober) exchange(conn net.Conn, l link.Link, target string, id ID) (head, error) {
-	buf := buffers.Get().(*[4 << 10]byte)
+	buf := buffers.Get().(*[headSize]byte)
 	defer buffers.Put(buf)
 	request := p.appendRequest(buf[:0], l, target, id, time.Now())
 	_, werr := conn.Write(request)
@@ -516,13 +526,25 @@ func (p *Prober) heed(h *Hop, hd *head) {
 	}
 }
 
+// sooner is a context with an earlier deadline that closes nothing: a dialer
+// sets it on the socket, which costs no timer and nothing to clean up.
+type sooner struct {
+	context.Context
+	at time.Time
+}
+
+// Deadline implements context.Context.
+func (c sooner) Deadline() (time.Time, bool) {
+	if at, ok := c.Context.Deadline(); ok && at.Before(c.at) {
+		return at, true
+	}
+	return c.at, true
+}
+
 // connect tries the addresses in turn.
 func (p *Prober) connect(ctx context.Context, addrs []netip.AddrPort) (conn net.Conn, addr netip.AddrPort, err error) {
 	for _, addr = range addrs {
-		var c context.Context
-		c, cancel := context.WithTimeout(ctx, p.cfg.ConnectTimeout)
-		conn, err = p.cfg.dial(c, addr)
-		cancel()
+		conn, err = p.cfg.dial(sooner{ctx, time.Now().Add(p.cfg.ConnectTimeout)}, addr)
 		if err == nil {
 			return conn, addr, nil
 		}

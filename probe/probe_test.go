@@ -251,6 +251,9 @@ func pipes(t *testing.T, dir string, handle func(net.Conn)) probe.Config {
 		Limits: probe.Limits{AddressEvery: -1, Every: -1},
 	}.WithDial(func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
 		if handle == nil { // a packet filter that says nothing
+			deadline, _ := ctx.Deadline()
+			ctx, cancel := context.WithDeadline(ctx, deadline)
+			defer cancel()
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}

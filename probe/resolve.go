@@ -140,21 +140,23 @@ func (r *Resolver) Resolve(ctx context.Context, host, domain string) Names {
 		n.Status = "not-asked"
 		return n
 	}
-	var a4, a6, ns, mx, soa, ownText, domainText answer
-	var wg sync.WaitGroup
-	ask := func(into *answer, name string, qtype uint16) { wg.Go(func() { *into = r.lookup(ctx, name, qtype) }) }
-	ask(&a4, host, dns.TypeA)
-	ask(&a6, host, dns.TypeAAAA)
-	ask(&ownText, optOutLabel+host, dns.TypeTXT)
-	if checkName(domain) == nil {
-		ask(&ns, domain, dns.TypeNS)
-		ask(&mx, domain, dns.TypeMX)
-		ask(&soa, domain, dns.TypeSOA)
-		if domain != host {
-			ask(&domainText, optOutLabel+domain, dns.TypeTXT)
-		}
+	keys := [...]cacheKey{
+		{host, dns.TypeA}, {host, dns.TypeAAAA}, {optOutLabel + host, dns.TypeTXT},
+		{domain, dns.TypeNS}, {domain, dns.TypeMX}, {domain, dns.TypeSOA}, {optOutLabel + domain, dns.TypeTXT},
 	}
-	wg.Wait()
+	asked := len(keys)
+	if domain == host {
+		asked-- // one opt-out
+	}
+	if checkName(domain) != nil {
+		asked = 3
+	}
+	var answers [len(keys)]answer
+	if !r.remembered(answers[:asked], keys[:asked]) {
+		answers = r.lookupAll(ctx, keys[:asked])
+	}
+	a4, a6, ownText, domainText := &answers[0], &answers[1], &answers[2], &answers[6]
+	ns, mx, soa := &answers[3], &answers[4], &answers[5]
 
 	n.Aliases, n.TTL = a4.aliases, a4.ttl
 	if len(a4.aliases) == 0 {
@@ -183,9 +185,30 @@ func (r *Resolver) Resolve(ctx context.Context, host, domain string) Names {
 	return n
 }
 
+// remembered answers all questions from memory, or says that it cannot.
+func (r *Resolver) remembered(into []answer, keys []cacheKey) (all bool) {
+	now := time.Now()
+	for i, key := range keys {
+		if into[i], all = r.cache.get(key, now); !all {
+			return false
+		}
+	}
+	return true
+}
+
+// lookupAll asks at once what is not remembered.
+func (r *Resolver) lookupAll(ctx context.Context, keys []cacheKey) (answers [7]answer) {
+	var wg sync.WaitGroup
+	for i, key := range keys {
+		wg.Go(func() { answers[i] = r.lookup(ctx, key) })
+	}
+	wg.Wait()
+	return answers
+}
+
 // consent reads the opt-outs. One no is a no; and without an answer from DNS
 // nobody knows.
-func consent(answers ...answer) Consent {
+func consent(answers ...*answer) Consent {
 	c := NotDeclined
 	for _, a := range answers {
 		for _, text := range a.texts {
@@ -224,16 +247,15 @@ type answer struct {
 
 // lookup answers from memory, or asks; who asks for the same meanwhile shares
 // the answer.
-func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16) answer {
-	key := cacheKey{name, qtype}
+func (r *Resolver) lookup(ctx context.Context, key cacheKey) answer {
 	if a, ok := r.cache.get(key, time.Now()); ok {
 		return a
 	}
-	ch := r.flight.DoChan(dns.Type(qtype).String()+" "+name, func() (any, error) {
+	ch := r.flight.DoChan(dns.Type(key.qtype).String()+" "+key.name, func() (any, error) {
 		// Whoever came first may go before the others do.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTurns*r.cfg.Timeout)
 		defer cancel()
-		a := r.ask(ctx, name, qtype)
+		a := r.ask(ctx, key.name, key.qtype)
 		r.cache.put(key, a, time.Now())
 		return a, nil
 	})
