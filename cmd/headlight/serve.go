@@ -422,15 +422,24 @@ func baseURL(a net.Addr) string {
 // warnOpen warns of an API that others can reach and anybody may ask. It is
 // allowed: a closed network is a good reason.
 func (s *server) warnOpen(tokens []httpapi.Token) {
-	host, _, err := net.SplitHostPort(s.cfg.Listen)
-	if err != nil || s.cfg.Tokens.Reads {
-		return
+	if !s.cfg.Tokens.Reads && !isLoopback(s.cfg.Listen) {
+		s.logger.Warn("anybody who reaches this address may ask; set tokens.reads, or listen on a loopback address behind a proxy",
+			"part", "serve", "listen", s.cfg.Listen, "tokens", len(tokens))
 	}
-	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() || host == "localhost" {
-		return
+	if l := s.cfg.Milter.Listen; l != "" && !isLoopback(l) {
+		s.logger.Warn("anybody who reaches this address may ask as a mail server does; see to it that only mail servers can",
+			"part", "serve", "milter.listen", l)
 	}
-	s.logger.Warn("anybody who reaches this address may ask; set tokens.reads, or listen on a loopback address behind a proxy",
-		"part", "serve", "listen", s.cfg.Listen, "tokens", len(tokens))
+	if l := s.cfg.SMS.Listen; l != "" && s.cfg.SMS.Secret == "" && !isLoopback(l) {
+		s.logger.Warn("anybody who reaches this address may ask as Kannel and Jasmin do; set sms.secret_file",
+			"part", "serve", "sms.listen", l)
+	}
+}
+
+func isLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	ip, _ := netip.ParseAddr(host) // the zero Addr is none
+	return err == nil && (ip.IsLoopback() || host == "localhost")
 }
 
 // greet says on standard output what runs, for whoever started it by hand.
