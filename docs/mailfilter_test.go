@@ -183,6 +183,7 @@ postlog unix-dgram n - n - 1 postlogd
 	command(t, "install", "-d", "-o", "postfix", filepath.Join(dir, "lib"))
 	command(t, "chmod", "755", filepath.Dir(dir))
 	run(t, dir, need(t, "postfix"), "-c", filepath.Join(dir, "postfix"), "start-fg")
+	t.Cleanup(func() { exec.Command(need(t, "postfix"), "-c", filepath.Join(dir, "postfix"), "abort").Run() }) // its master left the process group
 	send := func(from, helo string) string {
 		out, _ := exec.CommandContext(t.Context(), need(t, "swaks"), "--server", "127.0.0.1", "--port", port,
 			"--from", from, "--helo", helo, "--to", "bob@example.org", "--timeout", "10").CombinedOutput()
