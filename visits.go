@@ -30,7 +30,8 @@ type VisitConfig struct {
 	Policy probe.Policy
 	// Identity says whose visits these are. Without, DNS alone is asked.
 	Identity probe.Identity
-	// Servers are the name servers to ask, "192.0.2.53:53"; nil means the system's.
+	// Servers are the name servers to ask, as probe.ParseServer gives them; nil
+	// means the system's.
 	Servers []string
 	// Allow are addresses that may be visited though they are not public, for tests.
 	Allow []netip.AddrPort

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -27,12 +28,13 @@ type Networks interface {
 
 // ResolverConfig says whom to ask. The zero value asks the system's servers.
 type ResolverConfig struct {
-	// Servers to ask, in turn: "192.0.2.53:53". nil means those of
+	// Servers to ask, in turn, each as [ParseServer] gives it: "192.0.2.53:53", or
+	// "tls://192.0.2.53:853#dns.example" over TLS. nil means those of
 	// /etc/resolv.conf.
 	Servers []string
-	// TLS, if set, asks over TLS (RFC 7858): its ServerName is the name that the
-	// servers prove.
-	TLS *tls.Config
+	// Roots that the certificates of servers are verified against; nil means the
+	// system's.
+	Roots *x509.CertPool
 	// Networks stamps addresses; nil leaves them without prefix and AS.
 	Networks Networks
 	// Timeout of a question to one server; 0 means two seconds.
@@ -98,10 +100,10 @@ const (
 
 // Resolver asks DNS and remembers. It is safe for concurrent use.
 type Resolver struct {
-	cfg    ResolverConfig
-	client dns.Client
-	flight singleflight.Group
-	cache  cache
+	cfg     ResolverConfig
+	servers []server
+	flight  singleflight.Group
+	cache   cache
 }
 
 // NewResolver reads /etc/resolv.conf if no servers are named.
@@ -119,12 +121,58 @@ func NewResolver(cfg ResolverConfig) (*Resolver, error) {
 		return nil, errors.New("no name servers")
 	}
 	cfg.Timeout = cmp.Or(cfg.Timeout, 2*time.Second)
-	r := &Resolver{cfg: cfg, client: dns.Client{Net: "udp", Timeout: cfg.Timeout, UDPSize: udpSize}}
-	if cfg.TLS != nil {
-		r.client.Net, r.client.TLSConfig = "tcp-tls", cfg.TLS
+	r := &Resolver{cfg: cfg}
+	for _, text := range cfg.Servers {
+		r.servers = append(r.servers, r.server(text))
 	}
 	r.cache.size = cmp.Or(cfg.CacheSize, 50_000)
 	return r, nil
+}
+
+// server is a name server, and how it is asked.
+type server struct {
+	addr   string
+	client dns.Client
+}
+
+func (r *Resolver) server(text string) server {
+	s := server{addr: text, client: dns.Client{Net: "udp", Timeout: r.cfg.Timeout, UDPSize: udpSize}}
+	if rest, ok := strings.CutPrefix(text, "tls://"); ok {
+		addr, name, _ := strings.Cut(rest, "#")
+		s.addr, s.client.Net = addr, "tcp-tls"
+		s.client.TLSConfig = &tls.Config{RootCAs: r.cfg.Roots, ServerName: name, MinVersion: tls.VersionTLS12} // RFC 9325 §3.1.1
+	}
+	return s
+}
+
+// errServer: a text names no name server.
+var errServer = errors.New("not the address of a name server, such as 192.0.2.53, [2001:db8::53]:5353 or tls://192.0.2.53#dns.example")
+
+// ParseServer reads how an operator names a name server: an address, with a port
+// if it is not 53; or for DNS over TLS (RFC 7858) "tls://", an address, with a
+// port if it is not 853, and behind a "#" the name that its certificate proves.
+// It gives the form with the port.
+func ParseServer(text string) (string, error) {
+	rest, secure := strings.CutPrefix(text, "tls://")
+	rest, name, named := strings.Cut(rest, "#")
+	if secure != named || named && checkName(name) != nil {
+		return "", errServer
+	}
+	port := uint16(53)
+	if secure {
+		port = 853
+	}
+	ap, err := netip.ParseAddrPort(rest)
+	if addr, bare := netip.ParseAddr(strings.Trim(rest, "[]")); bare == nil {
+		ap, err = netip.AddrPortFrom(addr, port), nil
+	}
+	if err != nil || ap.Port() == 0 {
+		return "", errServer
+	}
+	if secure {
+		return "tls://" + ap.String() + "#" + name, nil
+	}
+	return ap.String(), nil
 }
 
 // Resolve asks for all that is to be known of a host; domain is its registrable
@@ -271,12 +319,13 @@ func (r *Resolver) lookup(ctx context.Context, key cacheKey) answer {
 func (r *Resolver) ask(ctx context.Context, name string, qtype uint16) answer {
 	q := new(dns.Msg).SetQuestion(dns.Fqdn(name), qtype)
 	q.SetEdns0(udpSize, false)
-	for _, server := range r.cfg.Servers {
+	for i := range r.servers {
+		s := &r.servers[i]
 		q.Id = dns.Id()
-		m, _, err := r.client.ExchangeContext(ctx, q, server)
-		if err == nil && m.Truncated && r.client.Net == "udp" {
+		m, _, err := s.client.ExchangeContext(ctx, q, s.addr)
+		if err == nil && m.Truncated && s.client.Net == "udp" {
 			tcp := dns.Client{Net: "tcp", Timeout: r.cfg.Timeout}
-			m, _, err = tcp.ExchangeContext(ctx, q, server)
+			m, _, err = tcp.ExchangeContext(ctx, q, s.addr)
 		}
 		if err != nil || !answers(m, q) {
 			continue

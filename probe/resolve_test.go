@@ -87,13 +87,39 @@ func TestDNSOverTLS(t *testing.T) {
 	defer func() { s.Shutdown(); <-done }()
 	for name, want := range map[string]string{"dns.example": "ok", "other.example": "failed"} {
 		r, err := probe.NewResolver(probe.ResolverConfig{
-			Servers: []string{l.Addr().String()}, TLS: &tls.Config{RootCAs: roots, ServerName: name}, Timeout: patience,
+			Servers: []string{"tls://" + l.Addr().String() + "#" + name}, Roots: roots, Timeout: patience,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if n := r.Resolve(t.Context(), "a.example", "a.example"); n.Status != want {
 			t.Errorf("server %s: got %s, want %s", name, n.Status, want)
+		}
+	}
+}
+
+func TestParseServer(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"192.0.2.53":                          "192.0.2.53:53",
+		"[2001:db8::53]:5353":                 "[2001:db8::53]:5353",
+		"tls://192.0.2.53#dns.example":        "tls://192.0.2.53:853#dns.example",
+		"tls://[2001:db8::53]:54#dns.example": "tls://[2001:db8::53]:54#dns.example",
+		"tls://192.0.2.53":                    "", // nobody proves anything
+		"tls://192.0.2.53#":                   "",
+		"tls://192.0.2.53#a b.example":        "",
+		"192.0.2.53#dns.example":              "",
+		"https://192.0.2.53#dns.example":      "",
+		"tls://dns.example#dns.example":       "",
+		"192.0.2.53:0":                        "",
+		"":                                    "",
+	} {
+		got, err := probe.ParseServer(text)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: got %q, %v, want %q", text, got, err, want)
+		}
+		if again, err := probe.ParseServer(got); want != "" && (again != got || err != nil) {
+			t.Errorf("%q: read again as %q, %v", got, again, err)
 		}
 	}
 }

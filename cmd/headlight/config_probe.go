@@ -105,14 +105,11 @@ func (c *ProbeConfig) identity() probe.Identity {
 // servers are the name servers to ask; nil means the system's.
 func (c *ProbeConfig) servers() (servers []string, err error) {
 	for _, s := range c.Resolver {
-		ap, err := netip.ParseAddrPort(s)
-		if addr, bare := netip.ParseAddr(s); bare == nil {
-			ap, err = netip.AddrPortFrom(addr, 53), nil
+		server, err := probe.ParseServer(s)
+		if err != nil {
+			return nil, fmt.Errorf("%q is %w", s, err)
 		}
-		if err != nil || ap.Port() == 0 {
-			return nil, fmt.Errorf("%q is not the address of a name server, such as 192.0.2.53 or [2001:db8::53]:5353", s)
-		}
-		servers = append(servers, ap.String())
+		servers = append(servers, server)
 	}
 	return servers, nil
 }
