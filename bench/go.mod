@@ -13,6 +13,7 @@ require (
 	gitlab.com/golang-commonmark/linkify v0.0.0-20191026162114-a0c2df6c8f82
 	go.etcd.io/bbolt v1.5.0
 	golang.org/x/net v0.62.0
+	google.golang.org/protobuf v1.36.12
 	headlight.example v0.0.0
 	mvdan.cc/xurls/v2 v2.6.0
 )
@@ -51,7 +52,6 @@ require (
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
-	google.golang.org/protobuf v1.36.12 // indirect
 )
 
 replace headlight.example => ../
