@@ -226,17 +226,17 @@ func command(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// await asks every 20 ms until something is so, for half a minute at most.
+// await asks every 20 ms until something is so, for two minutes at most: machines of CI are slow.
 func await(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); <-tick.C {
 		if so() {
 			return
 		}
 	}
-	t.Fatalf("after 30 s it is not so that %s", what)
+	t.Fatalf("after two minutes it is not so that %s", what)
 }
 
 func lineWith(text, part string) string {
