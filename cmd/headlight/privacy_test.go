@@ -247,6 +247,12 @@ func (p *privacyServer) askEverything(t *testing.T) int {
 	post("/v1/reports", `{"url":"http://door.example/","assertion":"phishing","time":"SECRET"}`)
 	post("/v1/appeals", `{"url":"http://[SECRET"}`)
 	post("/v1/appeals", `{"SECRET":"SECRET"}`)
+	// Safe Browsing.
+	post("/v4/threatMatches:find?key=x", `{"client":{"clientId":"SECRET"},"threatInfo":{"threatTypes":["MALWARE"],"platformTypes":["ANY_PLATFORM"],"threatEntryTypes":["URL"],"threatEntries":[{"url":"http://door.example/SECRET?SECRET"}]}}`)
+	post("/v4/fullHashes:find", `{"SECRET":`)
+	p.ask(t, http.MethodGet, "/v5/urls:search?key="+next()+"&urls=http://door.example/"+next(), "")
+	p.ask(t, http.MethodGet, "/v5/hashList/"+next()+"?version="+next(), "")
+	p.ask(t, http.MethodGet, "/v1/uris:search?threatTypes=MALWARE&uri=http://door.example/"+next(), "")
 	// Paths, queries, headers, methods.
 	p.ask(t, http.MethodGet, "/"+next(), "")
 	p.ask(t, http.MethodGet, "/v1/subjects/url/door.example%2F"+next(), "")
