@@ -30,6 +30,7 @@ test: ## all tests, with the race detector and in random order
 .PHONY: clients
 clients: ## mail servers, resolvers and other programs use Headlight as docs/ says
 	$(GO) test -count=1 -tags clients ./docs
+	cd bench && $(GO) test -count=1 -run Clients .
 
 .PHONY: bench-build
 bench-build: ## the side-by-side benchmarks still build and vet
