@@ -244,6 +244,13 @@ const (
 	protoMedia = "application/x-protobuf"
 )
 
+// Values of headers that every answer has, made once.
+var (
+	medias  = map[string][]string{jsonMedia: {jsonMedia}, protoMedia: {protoMedia}}
+	noStore = []string{"no-store"}
+	noSniff = []string{"nosniff"}
+)
+
 // send writes an answer of one or more parts.
 func send(w http.ResponseWriter, code int, media string, parts ...[]byte) {
 	n := 0
@@ -251,10 +258,11 @@ func send(w http.ResponseWriter, code int, media string, parts ...[]byte) {
 		n += len(p)
 	}
 	h := w.Header()
-	h.Set("Content-Type", media)
-	h.Set("Content-Length", strconv.Itoa(n))
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	h["Content-Type"] = medias[media]
+	if n > 2048 { // net/http counts what fits its own buffer
+		h.Set("Content-Length", strconv.Itoa(n))
+	}
+	h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
 	w.WriteHeader(code)
 	for _, p := range parts {
 		if _, err := w.Write(p); err != nil {
