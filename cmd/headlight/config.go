@@ -22,21 +22,22 @@ import (
 // Config is the configuration file. headlight.toml, at the root of the
 // repository, is its reference: every key with its default and what it means.
 type Config struct {
-	Data    string       `toml:"data"`
-	Listen  string       `toml:"listen"`
-	Hosts   []string     `toml:"hosts"`
-	Contact string       `toml:"contact"`
-	Tokens  TokensConfig `toml:"tokens"`
-	Limits  LimitsConfig `toml:"limits"`
-	Log     LogConfig    `toml:"log"`
-	Netmap  NetmapConfig `toml:"netmap"`
-	Probe   ProbeConfig  `toml:"probe"`
-	Lists   ListsConfig  `toml:"lists"`
-	DNS     DNSConfig    `toml:"dns"`
-	Milter  MilterConfig `toml:"milter"`
-	SMS     SMSConfig    `toml:"sms"`
-	Policy  PolicyConfig `toml:"policy"`
-	Feeds   []FeedConfig `toml:"feed"`
+	Data    string        `toml:"data"`
+	Listen  string        `toml:"listen"`
+	Hosts   []string      `toml:"hosts"`
+	Contact string        `toml:"contact"`
+	Tokens  TokensConfig  `toml:"tokens"`
+	Limits  LimitsConfig  `toml:"limits"`
+	Log     LogConfig     `toml:"log"`
+	Netmap  NetmapConfig  `toml:"netmap"`
+	Probe   ProbeConfig   `toml:"probe"`
+	Lists   ListsConfig   `toml:"lists"`
+	DNS     DNSConfig     `toml:"dns"`
+	Milter  MilterConfig  `toml:"milter"`
+	SMS     SMSConfig     `toml:"sms"`
+	Webhook WebhookConfig `toml:"webhook"`
+	Policy  PolicyConfig  `toml:"policy"`
+	Feeds   []FeedConfig  `toml:"feed"`
 
 	// name is the file that this came from; "" for the defaults. Files named
 	// in it are relative to its directory.
@@ -128,6 +129,7 @@ func (s *server) needRestart(cfg *Config) (keys []string) {
 	differs("feed", old.Feeds, cfg.Feeds)
 	differs("milter", old.Milter, cfg.Milter)
 	differs("sms", old.SMS, cfg.SMS)
+	differs("webhook", old.Webhook, cfg.Webhook)
 	visits := cfg.Probe
 	if visits.Mode == probeOff { // halts them at once
 		visits.Mode = old.Probe.Mode
@@ -314,6 +316,9 @@ func (c *Config) validate(text []byte) error {
 	}
 	if key, err := c.Milter.validate(); err != nil {
 		return wrong("milter."+key, "%v", err)
+	}
+	if key, err := c.Webhook.validate(); err != nil {
+		return wrong("webhook."+key, "%v", err)
 	}
 	if key, err := c.SMS.validate(); err != nil {
 		return wrong("sms."+key, "%v", err)

@@ -45,16 +45,18 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve":   cmdServe,
-			"stop":    cmdStop,
-			"hangup":  cmdHangup,
-			"http":    cmdHTTP,
-			"flip":    cmdFlip,
-			"exit":    cmdExit,
-			"repeat":  cmdRepeat,
-			"world":   cmdWorld,
-			"visitor": cmdVisitor,
-			"expand":  cmdExpand,
+			"serve":    cmdServe,
+			"stop":     cmdStop,
+			"hangup":   cmdHangup,
+			"http":     cmdHTTP,
+			"flip":     cmdFlip,
+			"exit":     cmdExit,
+			"repeat":   cmdRepeat,
+			"world":    cmdWorld,
+			"visitor":  cmdVisitor,
+			"expand":   cmdExpand,
+			"receiver": cmdReceiver,
+			"received": cmdReceived,
 		},
 	})
 }

@@ -108,6 +108,10 @@ func (s *server) run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	webhook, err := s.cfg.webhook(s.e)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	s.registry = prometheus.NewRegistry()
 	registerEditions(s.registry, s.lists.Shelf())
 	id := listID(s.svc.Key())
@@ -121,6 +125,7 @@ func (s *server) run(ctx context.Context) (err error) {
 		Rate:                 cmp.Or(s.cfg.Limits.Rate, -1),
 		Lists:                lists.New(lists.Config{Shelf: s.lists.Shelf(), ID: id}),
 		SafeBrowsing:         s.safe,
+		Webhook:              webhook,
 		Registry:             s.registry,
 		Logger:               s.logger,
 		Version:              thisBuild().String(),

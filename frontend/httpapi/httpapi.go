@@ -65,6 +65,8 @@ type Config struct {
 	// SafeBrowsing answers below /v4/ and /v5/, and Web Risk's searches, for whoever
 	// may ask; nil: nobody does. Bodies are at most MaxSafeBrowsing bytes.
 	SafeBrowsing http.Handler
+	// Webhook is told of changes while Serve runs.
+	Webhook Webhook
 	// Registry takes the metrics, those of the Go runtime and the process too;
 	// nil means one of its own. GET /metrics shows all of it.
 	Registry *prometheus.Registry
@@ -83,6 +85,7 @@ type Server struct {
 	hosts   map[string]bool
 	foreign *http.CrossOriginProtection
 	metrics *metrics
+	hook    *hook             // nil: none
 	routes  map[string]*route // by path
 
 	anonymous *limiter // requests by network; nil: no limit
@@ -161,6 +164,9 @@ func New(svc *headlight.Service, cfg Config) *Server {
 	s.readers.left.Store(maxReaders)
 	s.routes = s.resources()
 	s.metrics = newMetrics(svc, cfg.Registry, s.routes)
+	if cfg.Webhook.URL != "" {
+		s.hook = newHook(s, cfg.Webhook)
+	}
 	return s
 }
 
@@ -190,6 +196,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	if s.hook != nil {
+		posting, stop := context.WithCancel(ctx)
+		var running sync.WaitGroup
+		running.Go(func() { s.hook.run(posting) })
+		defer running.Wait()
+		defer stop()
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
