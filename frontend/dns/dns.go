@@ -162,8 +162,9 @@ func New(cfg Config) (*Server, error) {
 
 // Serve answers on both until ctx is done, which is no error. It closes them.
 func (s *Server) Serve(ctx context.Context, packets net.PacketConn, listener net.Listener) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var broken error // read when all have ended
 	var all sync.WaitGroup
 	all.Go(func() { s.follow(ctx) })
 	all.Go(func() { s.servePackets(packets) })
@@ -179,7 +180,8 @@ func (s *Server) Serve(ctx context.Context, packets net.PacketConn, listener net
 	}
 	all.Go(func() {
 		if err := tcp.ActivateAndServe(); err != nil && ctx.Err() == nil {
-			cancel(err)
+			broken = fmt.Errorf("answer DNS: %w", err)
+			cancel()
 		}
 	})
 	<-ctx.Done()
@@ -189,10 +191,7 @@ func (s *Server) Serve(ctx context.Context, packets net.PacketConn, listener net
 	defer done()
 	tcp.ShutdownContext(stop) // it has not started, or it ends
 	all.Wait()
-	if err := context.Cause(ctx); err != context.Canceled && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("answer DNS: %w", err)
-	}
-	return nil
+	return broken
 }
 
 // follow keeps the index at the newest edition, and tells the secondaries.
