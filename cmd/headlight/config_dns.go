@@ -136,16 +136,33 @@ func (s *server) openDNS() (serve func(context.Context) error, err error) {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
 	s.registry.MustRegister(answers)
-	packets, err := net.ListenPacket("udp", d.Listen)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("address %s is in use, perhaps by a resolver; choose another in dns.listen", d.Listen)
-	}
+	packets, listener, err := listenDNS(d.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("dns.listen: %w", err)
 	}
-	listener, err := listen(d.Listen)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("dns.listen: %w", err), packets.Close())
-	}
+	s.dnsAt = packets.LocalAddr()
 	return func(ctx context.Context) error { return answers.Serve(ctx, packets, listener) }, nil
+}
+
+// listenDNS listens on the same port over UDP and TCP; on port 0, on one that is
+// free on both.
+func listenDNS(addr string) (packets net.PacketConn, listener net.Listener, err error) {
+	const tries = 20 // of port 0, for others come and go
+	for range tries {
+		packets, err = net.ListenPacket("udp", addr)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, nil, fmt.Errorf("address %s is in use, perhaps by a resolver; choose another", addr)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if listener, err = listen(packets.LocalAddr().String()); err == nil {
+			return packets, listener, nil
+		}
+		err = errors.Join(err, packets.Close())
+		if _, port, _ := net.SplitHostPort(addr); port != "0" {
+			break
+		}
+	}
+	return nil, nil, err
 }

@@ -18,11 +18,19 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	wire "github.com/miekg/dns"
 )
 
 // marker is a secret that is put through every door. Each door has a number of
 // its own, so that a find says where it came in.
 const marker = "XyzzySecretQ7"
+
+// askedFrom is the address from which all is asked: it is to be found nowhere.
+var askedFrom = net.IPv4(127, 83, 61, 29)
+
+var asker = &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: askedFrom}}).DialContext}}
 
 func marked(door int) string { return fmt.Sprintf("%s%03d", marker, door) }
 
@@ -57,9 +65,11 @@ func spellings(secret string) map[string]string {
 	return m
 }
 
-// finds lists the spellings of the marker in b.
+// finds lists the spellings of the marker in b, and the client's address.
 func finds(b []byte) (found []string) {
-	for name, s := range spellings(marker) {
+	looked := spellings(marker)
+	looked["the client's address"] = askedFrom.String()
+	for name, s := range looked {
 		if bytes.Contains(b, []byte(s)) {
 			at := bytes.Index(b, []byte(s))
 			found = append(found, fmt.Sprintf("%s: …%q…", name, b[max(0, at-60):min(len(b), at+len(s)+20)]))
@@ -70,7 +80,9 @@ func finds(b []byte) (found []string) {
 }
 
 func TestSpellingsAreFound(t *testing.T) {
-	for name, s := range spellings(marker) {
+	looked := spellings(marker)
+	looked["an address"] = "from=" + askedFrom.String() + ":4711"
+	for name, s := range looked {
 		if s == "" || len(finds([]byte("…"+s+"…"))) == 0 {
 			t.Errorf("the spelling %s (%q) would not be found", name, s)
 		}
@@ -90,6 +102,7 @@ func TestSpellingsAreFound(t *testing.T) {
 func TestTextIsForgotten(t *testing.T) {
 	t.Parallel()
 	s := newPrivacyServer(t)
+	s.publish(t)
 	door := s.askEverything(t)
 	metrics := s.ask(t, http.MethodGet, "/metrics", "")
 	s.stop(t)
@@ -112,7 +125,7 @@ func TestTextIsForgotten(t *testing.T) {
 	if files < 5 {
 		t.Fatalf("looked at %d files only", files)
 	}
-	if door < 25 {
+	if door < 200 {
 		t.Fatalf("the secret went through %d doors only", door)
 	}
 	ledger := false
@@ -167,7 +180,8 @@ func newPrivacyServer(t *testing.T) *privacyServer {
 		"[probe]\nmode = \"head\"\nexact = \"always\"\nabout = \"https://linkcheck.example/visits\"\nfrom = \"abuse@linkcheck.example\"\n"+
 		"jitter = \"0\"\nresolver = [\""+p.world.dnsAddr+"\"]\nallow = [\""+p.world.webAddr+"\"]\n"+
 		"[milter]\nlisten = \"127.0.0.1:0\"\nsuspicious = \"quarantine\"\n"+
-		"[sms]\nlisten = \"127.0.0.1:0\"\nurl = \"http://sms.example\"\ntwilio_token_file = \"tokens\"\nvonage_secret_file = \"tokens\"\n")
+		"[sms]\nlisten = \"127.0.0.1:0\"\nurl = \"http://sms.example\"\ntwilio_token_file = \"tokens\"\nvonage_secret_file = \"tokens\"\n"+
+		"[lists]\nevery = \"1s\"\n[dns]\nlisten = \"127.0.0.1:0\"\nzone = \"bl.zone.example\"\nrpz = \"rpz.zone.example\"\nlookup = \"https://zone.example/why?\"\n")
 	p.serving, err = startServer(p.dir, os.Environ(), p.path, "-config", "headlight.toml", "-v", "-log", "json")
 	if err != nil {
 		t.Fatal(err)
@@ -178,6 +192,12 @@ func newPrivacyServer(t *testing.T) *privacyServer {
 
 func (p *privacyServer) ask(t *testing.T, method, path, body string) []byte {
 	t.Helper()
+	return p.askWith(t, method, path, body, "Content-Type", "application/json")
+}
+
+// askWith asks with one more field in the header.
+func (p *privacyServer) askWith(t *testing.T, method, path, body, name, value string) []byte {
+	t.Helper()
 	req, err := http.NewRequest(method, p.url+"/", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +205,8 @@ func (p *privacyServer) ask(t *testing.T, method, path, body string) []byte {
 	req.URL.Opaque = path // as it is, however wrong
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+p.token)
-	resp, err := http.DefaultClient.Do(req)
+	req.Header.Set(name, value)
+	resp, err := asker.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +292,143 @@ func (p *privacyServer) askEverything(t *testing.T) int {
 		p.askMilter(t, strings.ReplaceAll(link, "SECRET", next()), marked(door))
 	}
 	p.askSMS(t, next)
+	p.askDNS(t, next)
+	p.askLists(t, next)
+	p.askSafeBrowsing(t, next)
 	return door
+}
+
+func dialFrom(from net.IP, network, addr string) (net.Conn, error) {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}
+	if network == "udp" {
+		d.LocalAddr = &net.UDPAddr{IP: from}
+	}
+	return d.Dial(network, addr)
+}
+
+// publish has a name listed, and waits until all who publish say so: a secret is
+// then asked for below a name that is there.
+func (p *privacyServer) publish(t *testing.T) {
+	t.Helper()
+	p.ask(t, http.MethodPost, "/v1/reports", `{"subject":{"kind":"host","key":"listed.example"},"assertion":"phishing"}`)
+	late := time.Now().Add(time.Minute)
+	for !bytes.Contains(p.ask(t, http.MethodGet, "/lists/domains.txt", ""), []byte("listed.example")) {
+		if time.Now().After(late) {
+			t.Fatal("listed.example is not published")
+		}
+	}
+	q := new(wire.Msg).SetQuestion("listed.example.bl.zone.example.", wire.TypeA)
+	for a := p.exchange(t, "udp", q); len(a.Answer) == 0; a = p.exchange(t, "udp", q) {
+		if time.Now().After(late) {
+			t.Fatal("listed.example is not answered")
+		}
+	}
+}
+
+// exchange asks DNS a question, and wants an answer.
+func (p *privacyServer) exchange(t *testing.T, network string, q *wire.Msg) *wire.Msg {
+	t.Helper()
+	conn, err := dialFrom(askedFrom, network, p.serving.dns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ask := wire.Client{Net: network, Timeout: time.Minute}
+	a, _, err := ask.ExchangeWithConn(q, &wire.Conn{Conn: conn, UDPSize: 4096})
+	if err != nil {
+		t.Fatalf("%v: %v", q.Question, err)
+	}
+	return a
+}
+
+// askDNS asks for secret names in every zone and in none, for all sorts of records,
+// and puts secrets wherever else a message has room.
+func (p *privacyServer) askDNS(t *testing.T, next func() string) {
+	t.Helper()
+	for _, network := range []string{"udp", "tcp"} {
+		for _, name := range []string{"SECRET.bl.zone.example.", "SECRET.listed.example.bl.zone.example.", "SECRET.listed.example.rpz.zone.example.", "SECRET.elsewhere.example."} {
+			for _, qtype := range []uint16{wire.TypeA, wire.TypeTXT, wire.TypeAAAA, wire.TypeANY, wire.TypeMX, wire.TypeAXFR, wire.TypeIXFR} {
+				p.exchange(t, network, new(wire.Msg).SetQuestion(strings.ReplaceAll(name, "SECRET", next()), qtype))
+			}
+		}
+		q := new(wire.Msg).SetQuestion(next()+".bl.zone.example.", wire.TypeA).SetEdns0(1232, false)
+		q.IsEdns0().Option = []wire.EDNS0{&wire.EDNS0_LOCAL{Code: wire.EDNS0LOCALSTART, Data: []byte(next())}, &wire.EDNS0_NSID{Code: wire.EDNS0NSID, Nsid: hex.EncodeToString([]byte(next()))}}
+		p.exchange(t, network, q)
+		q = new(wire.Msg).SetNotify(next() + ".rpz.zone.example.")
+		q.Answer = []wire.RR{&wire.TXT{Hdr: wire.RR_Header{Name: next() + ".example.", Rrtype: wire.TypeTXT, Class: wire.ClassINET}, Txt: []string{next()}}}
+		p.exchange(t, network, q)
+		signed, _, err := wire.TsigGenerate(new(wire.Msg).SetQuestion("rpz.zone.example.", wire.TypeAXFR).SetTsig(next()+".", wire.HmacSHA256, 300, time.Now().Unix()), base64.StdEncoding.EncodeToString([]byte(next())), "", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, raw := range [][]byte{signed, []byte(strings.Repeat(next(), 3)), signed[:40]} {
+			conn, err := dialFrom(askedFrom, network, p.serving.dns)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if network == "tcp" {
+				raw = append(binary.BigEndian.AppendUint16(nil, uint16(len(raw))), raw...)
+			}
+			if _, err := conn.Write(raw); err != nil {
+				t.Fatal(err)
+			}
+			conn.Close()
+		}
+		// The questions before have been answered when this one is.
+		p.exchange(t, network, new(wire.Msg).SetQuestion("bl.zone.example.", wire.TypeSOA))
+	}
+}
+
+// askLists asks for lists that are there and that are not.
+func (p *privacyServer) askLists(t *testing.T, next func() string) {
+	t.Helper()
+	for _, path := range []string{"/lists/SECRET", "/lists/SECRET/SECRET.txt", "/lists/domains.txt?SECRET=SECRET", "/lists/?SECRET", "/lists/urls.txt?since=SECRET"} {
+		p.ask(t, http.MethodGet, strings.ReplaceAll(path, "SECRET", next()), "")
+	}
+	for _, header := range []string{"If-None-Match", "If-Modified-Since", "Range", "If-Range", "Accept-Encoding", "User-Agent", "Referer", "Cookie", "X-Forwarded-For", "Forwarded", "X-Real-IP"} {
+		p.askWith(t, http.MethodGet, "/lists/domains.txt", "", header, next())
+	}
+}
+
+// askSafeBrowsing asks for URLs and hashes, by every method, in both forms.
+func (p *privacyServer) askSafeBrowsing(t *testing.T, next func() string) {
+	t.Helper()
+	hash := func() string { return base64.StdEncoding.EncodeToString([]byte(next() + strings.Repeat("-", 16))) }
+	for _, body := range []string{
+		`{"client":{"clientId":"SECRET","clientVersion":"SECRET"},"threatInfo":{"threatTypes":["MALWARE","SOCIAL_ENGINEERING"],"platformTypes":["ANY_PLATFORM"],"threatEntryTypes":["URL"],"threatEntries":[{"url":"http://listed.example/SECRET?SECRET"},{"url":"http://[SECRET"},{"hash":"HASH"}]}}`,
+		`{"client":{"clientId":"SECRET"},"clientStates":["HASH"],"threatInfo":{"threatTypes":["MALWARE"],"platformTypes":["ANY_PLATFORM"],"threatEntryTypes":["URL"],"threatEntries":[{"hash":"HASH"}]}}`,
+		`{"client":{"clientId":"SECRET"},"listUpdateRequests":[{"threatType":"MALWARE","platformType":"ANY_PLATFORM","threatEntryType":"URL","state":"HASH"}]}`,
+		`{"threatType":"MALWARE","platformType":"ANY_PLATFORM","entry":{"url":"http://listed.example/SECRET"},"resources":[{"url":"http://SECRET.example/SECRET","remoteIp":"127.83.61.29","referrer":"SECRET"}],"userInfo":{"userId":"SECRET"}}`,
+		`{"SECRET":"SECRET"`, `SECRET`,
+	} {
+		for _, method := range []string{"threatMatches:find", "fullHashes:find", "threatListUpdates:fetch", "threatHits"} {
+			text := strings.ReplaceAll(strings.ReplaceAll(body, "SECRET", next()), "HASH", hash())
+			p.ask(t, http.MethodPost, "/v4/"+method+"?key="+next(), text)
+			p.askWith(t, http.MethodPost, "/v4/"+method+"?key="+next(), text, "Content-Type", "application/x-protobuf")
+		}
+	}
+	query := func(s string) string { return url.QueryEscape(s) }
+	for _, path := range []string{
+		"/v4/encodedUpdates/" + query(hash()), "/v4/encodedFullHashes/" + query(hash()), "/v4/threatListUpdates:fetch?$req=" + query(hash()), "/v4/" + next(),
+		"/v5/hashes:search?hashPrefixes=" + query(base64.StdEncoding.EncodeToString([]byte(next())[:4])) + "&hashPrefixes=" + query(hash()),
+		"/v5/urls:search?urls=" + query("http://listed.example/"+next()) + "&urls=" + query("http://["+next()), "/v5/urls:search?urls=" + query("http://listed.example/"+next()) + "&alt=json",
+		"/v5/hashList/" + next(), "/v5/hashList/mw-4b?version=" + query(hash()), "/v5/hashLists:batchGet?names=" + next() + "&version=" + query(hash()), "/v5/hashLists?pageToken=" + next(), "/v5/" + next(),
+		"/v1/uris:search?threatTypes=MALWARE&uri=" + query("http://listed.example/"+next()), "/v1/uris:search?threatTypes=" + next() + "&uri=" + query("http://["+next()),
+		"/v1/hashes:search?threatTypes=MALWARE&hashPrefix=" + query(hash()),
+	} {
+		p.ask(t, http.MethodGet, path+sep(path)+"key="+next(), "")
+	}
+	b := p.ask(t, http.MethodGet, "/v5/urls:search?alt=json&urls="+query("http://listed.example/"+next()), "")
+	if !bytes.Contains(b, []byte("SOCIAL_ENGINEERING")) {
+		t.Errorf("Safe Browsing does not know listed.example: %s", b)
+	}
+}
+
+func sep(path string) string {
+	if strings.Contains(path, "?") {
+		return "&"
+	}
+	return "?"
 }
 
 // askSMS sends text messages through every gateway, signed or not.
@@ -287,7 +444,7 @@ func (p *privacyServer) askSMS(t *testing.T, next func() string) {
 			}
 			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			req.Header.Set("X-Twilio-Signature", secret)
-			resp, err := http.DefaultClient.Do(req)
+			resp, err := asker.Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -300,7 +457,7 @@ func (p *privacyServer) askSMS(t *testing.T, next func() string) {
 // where to whom, its header, its text, and what is against the protocol.
 func (p *privacyServer) askMilter(t *testing.T, link, secret string) {
 	t.Helper()
-	conn, err := net.Dial("tcp", p.serving.milter)
+	conn, err := dialFrom(askedFrom, "tcp", p.serving.milter)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,7 +495,7 @@ func (p *privacyServer) askChanges(t *testing.T, secret string) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Last-Event-ID", secret)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := asker.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -355,7 +512,7 @@ func (p *privacyServer) askHeaders(t *testing.T, secret string) {
 		req.Header.Set(name, secret)
 	}
 	req.Host = secret + ".example"
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := asker.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

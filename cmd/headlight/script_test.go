@@ -67,6 +67,7 @@ type serving struct {
 	url     string
 	milter  string // its address, "" if there is none
 	sms     string // its URL, "" if there is none
+	dns     string // its address, "" if there is none
 	log     *lockedBuffer
 	drained sync.WaitGroup
 }
@@ -116,6 +117,9 @@ func startServer(dir string, env []string, path string, args ...string) (*servin
 		}
 		if url, ok := strings.CutPrefix(strings.TrimSpace(line), "sms         webhooks on "); ok {
 			s.sms = url
+		}
+		if addr, ok := strings.CutPrefix(strings.TrimSpace(line), "dns         UDP and TCP on "); ok {
+			s.dns = addr
 		}
 		if strings.HasPrefix(strings.TrimSpace(line), "try ") { // the last one
 			break

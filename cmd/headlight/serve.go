@@ -77,6 +77,7 @@ type server struct {
 	safe     *safebrowsing.Server
 	api      *httpapi.Server
 	dns      func(context.Context) error // nil: none
+	dnsAt    net.Addr
 	mail     func(context.Context) error // nil: no mail server asks
 	mailAt   net.Addr
 	texts    func(context.Context) error // nil: no SMS gateway asks
@@ -467,10 +468,15 @@ func (s *server) greet(ctx context.Context, a net.Addr) error {
 	if s.texts != nil {
 		texts = "webhooks on " + baseURL(s.textsAt)
 	}
+	names := "none (dns.listen lets mail filters and resolvers ask)"
+	if s.dns != nil {
+		names = "UDP and TCP on " + s.dnsAt.String()
+	}
 	for _, row := range [][2]string{
 		{"listens on", url},
 		{"mail", mail},
 		{"sms", texts},
+		{"dns", names},
 		{"data in", fmt.Sprintf("%s: %s subjects from %s entries", s.cfg.Data, thousands(stats.Subjects), thousands(stats.Applied))},
 		{"feeds", fmt.Sprint(len(s.cfg.Feeds))},
 		{"networks", s.networksKnown()},
