@@ -32,14 +32,15 @@ var floors = []struct {
 	{"probe", []string{"link", "evidence"}},
 	{"", []string{"link", "netmap", "message", "evidence", "reputation", "probe"}}, // the root, package headlight
 	{"blocklist", []string{"link", "evidence", "reputation"}},
-	{"frontend/httpapi", []string{"link", "message", "evidence", "reputation", "probe", ""}},
+	{"frontend/conns", nil},
+	{"frontend/httpapi", []string{"frontend/conns", "link", "message", "evidence", "reputation", "probe", ""}},
 	{"frontend/lists", []string{"blocklist"}},
-	{"frontend/dns", []string{"evidence", "blocklist"}},
+	{"frontend/dns", []string{"evidence", "blocklist", "frontend/conns"}},
 	{"frontend/milter", []string{"link", "message", "reputation", ""}},
 	{"frontend/safebrowsing/v4", nil},
 	{"frontend/safebrowsing/v5", nil},
 	{"frontend/safebrowsing", []string{"link", "evidence", "reputation", "blocklist", "frontend/safebrowsing/v4", "frontend/safebrowsing/v5"}},
-	{"frontend/sms", []string{"message", "reputation", ""}},
+	{"frontend/sms", []string{"message", "reputation", "", "frontend/conns"}},
 	{"cmd/headlight", []string{"link", "netmap", "message", "evidence", "reputation", "feed", "probe", "blocklist", "internal/scoring", "", "frontend/httpapi", "frontend/lists", "frontend/dns", "frontend/milter", "frontend/safebrowsing", "frontend/sms"}},
 }
 

@@ -33,6 +33,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"headlight.example"
+	"headlight.example/frontend/conns"
 )
 
 // Config says who may call, and how much. The zero value of each field is a
@@ -115,6 +116,10 @@ const (
 	// freeBody is how large a body may be without drawing on MaxBodyMemory:
 	// larger than any chat message and most mails.
 	freeBody = 64 << 10
+
+	// maxConns bounds the connections, of which each costs up to 30 KB; gateways
+	// have a few hundred. One more, and the most silent is closed.
+	maxConns = 4096
 
 	// A wrong verdict is appealed once or twice; a script would drown the
 	// reviewers.
@@ -205,7 +210,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		defer stop()
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
+	go func() { failed <- server.Serve(conns.Limit(l, maxConns)) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)

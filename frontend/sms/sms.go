@@ -38,6 +38,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"headlight.example"
+	"headlight.example/frontend/conns"
 	"headlight.example/message"
 	"headlight.example/reputation"
 )
@@ -64,6 +65,9 @@ const (
 	// maxBody bounds a request. A text message of 10 parts has 1,530
 	// characters, each up to 12 bytes when it is percent-encoded.
 	maxBody = 64 << 10
+	// maxConns bounds the connections; a gateway has a few. One more, and the most
+	// silent is closed.
+	maxConns = 256
 	// maxHost bounds what an answer says of a host, so that it fits into one
 	// part of 160 characters.
 	maxHost = 60
@@ -116,7 +120,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
+	go func() { failed <- server.Serve(conns.Limit(l, maxConns)) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
