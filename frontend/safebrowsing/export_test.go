@@ -79,3 +79,9 @@ func (l List) Since(size int, removed, added [][32]byte, last uint32, update, da
 }
 
 func NewToken(l byte, size int, serial, last uint32) Token { return Token{list(l), size, serial, last} }
+
+// LeaveRoom has others hold all but n bytes of what may be held.
+func (s *Server) LeaveRoom(n int) { s.held.Store(maxHeld - int64(n)) }
+
+// Room is how much may still be held.
+func (s *Server) Room() int { return maxHeld - int(s.held.Load()) }

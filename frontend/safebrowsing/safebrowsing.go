@@ -20,6 +20,7 @@
 package safebrowsing
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -66,6 +67,13 @@ const (
 	maxURLsV5   = 50   // the most that v5 allows
 	maxLists    = 64   // of an update: browsers ask for ten
 	maxMatches  = 10_000
+
+	// maxHeld bounds what is held of large answers that are no client's but one's, as
+	// JSON or cut to its size: 40 lists of a million entries as JSON, say. Beyond it
+	// one who wants such an answer is to come again. Protobuf is kept once for all.
+	maxHeld = 256 << 20
+	// freeHeld is how large such an answer may be without drawing on that.
+	freeHeld = 64 << 10
 )
 
 // Server answers requests. It is safe for concurrent use.
@@ -74,6 +82,7 @@ type Server struct {
 	current atomic.Pointer[state]
 	making  sync.Mutex
 	slots   chan struct{} // for work that is done again for each request
+	held    atomic.Int64  // bytes of answers that are made for one request alone
 }
 
 // New makes a Server.
@@ -142,12 +151,27 @@ type request struct {
 	*http.Request
 	query url.Values
 	body  []byte
+	held  int64 // of Server.held
+}
+
+// hold counts n bytes of an answer until it has been sent, if there is room.
+func (s *Server) hold(r *request, n int) error {
+	if n <= freeHeld {
+		return nil
+	}
+	if s.held.Add(int64(n)) > maxHeld {
+		s.held.Add(-int64(n))
+		return &refusal{http.StatusServiceUnavailable, "UNAVAILABLE", "too many large answers are under way; ask for protobuf, or come back in a moment"}
+	}
+	r.held += int64(n)
+	return nil
 }
 
 // ServeHTTP answers below /v4/ and /v5/, and Web Risk's /v1/uris:search and
 // /v1/hashes:search.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := &request{Request: r, query: r.URL.Query()}
+	defer func() { s.held.Add(-q.held) }()
 	if err := s.answer(w, q); err != nil {
 		refuse(w, err)
 	}
@@ -290,21 +314,35 @@ func (s *Server) sendMessage(w http.ResponseWriter, binary bool, m proto.Message
 }
 
 // sendParts writes a message whose encoding is there in parts.
-func (s *Server) sendParts(w http.ResponseWriter, binary bool, into proto.Message, parts [][]byte) error {
+func (s *Server) sendParts(w http.ResponseWriter, r *request, binary bool, into proto.Message, parts [][]byte) error {
 	if binary {
 		send(w, http.StatusOK, protoMedia, parts...)
 		return nil
 	}
-	s.slots <- struct{}{}
-	defer func() { <-s.slots }()
-	var all []byte
+	n := 0
 	for _, p := range parts {
-		all = append(all, p...)
+		n += len(p)
 	}
-	if err := proto.Unmarshal(all, into); err != nil {
+	if err := s.hold(r, 2*n); err != nil { // base64 takes a third more
 		return err
 	}
-	return s.sendMessage(w, false, into)
+	b, err := s.asJSON(into, parts)
+	if err != nil {
+		return err
+	}
+	send(w, http.StatusOK, jsonMedia, b)
+	return nil
+}
+
+// asJSON makes JSON of a message whose encoding is there in parts. What is made is
+// sent without a slot: whoever reads slowly must not keep others waiting.
+func (s *Server) asJSON(into proto.Message, parts [][]byte) ([]byte, error) {
+	s.slots <- struct{}{}
+	defer func() { <-s.slots }()
+	if err := proto.Unmarshal(bytes.Join(parts, nil), into); err != nil {
+		return nil, err
+	}
+	return protojson.Marshal(into)
 }
 
 const binaryMedia = "protobuf" // application/x-protobuf, application/protobuf, …

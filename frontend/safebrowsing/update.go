@@ -171,6 +171,7 @@ type encoded struct {
 	once sync.Once
 	change
 	body []byte
+	own  bool // it is made for one client, and not kept
 }
 
 // maxForms bounds what is kept of one list and size, each at most half as large as
@@ -184,8 +185,9 @@ func (p *prefixes) get(f form) *encoded {
 	defer p.mu.Unlock()
 	e := p.forms[f]
 	if e == nil {
-		e = new(encoded)
+		e = &encoded{own: true}
 		if len(p.forms) < maxForms || f.from == 0 {
+			e.own = false
 			p.forms[f] = e
 		}
 	}
@@ -197,6 +199,14 @@ type update struct {
 	*encoded
 	token token
 	same  bool // it has all: nothing was encoded
+}
+
+// ownBytes is what of an update only this client's answer holds.
+func (u update) ownBytes() int {
+	if u.own {
+		return len(u.body)
+	}
+	return 0
 }
 
 // update finds out what a client lacks. write encodes a change of prefixes. Of a
@@ -225,7 +235,7 @@ func (s *Server) update(st *state, l list, size int, have *token, lim limits, f 
 	if lim.update > 0 && lim.update < p.len() || lim.database > 0 && lim.database < p.len() {
 		s.slots <- struct{}{}
 		defer func() { <-s.slots }()
-		e := &encoded{change: p.full(lim)}
+		e := &encoded{change: p.full(lim), own: true}
 		e.body = write(&e.change, size)
 		t.last = e.last
 		return update{e, t, false}
@@ -242,7 +252,7 @@ func (s *Server) update(st *state, l list, size int, have *token, lim limits, f 
 // better.
 func (p *prefixes) partial(f form, have *token, lim limits, find func() (change, bool), write func(*change, int) []byte) (*encoded, bool) {
 	f.from = have.serial
-	e := new(encoded)
+	e := &encoded{own: true}
 	if have.last == whole && lim == (limits{}) {
 		e = p.get(f)
 	}

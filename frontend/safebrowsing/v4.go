@@ -68,6 +68,9 @@ func (s *Server) fetch(st *state, w http.ResponseWriter, r *request, q *v4.Fetch
 			write = writeV4Rice
 		}
 		u := s.update(st, l, 4, have, newLimits(c.GetMaxUpdateEntries(), c.GetMaxDatabaseEntries()), f, write)
+		if err := s.hold(r, u.ownBytes()); err != nil {
+			return err
+		}
 		body := u.body
 		if u.same {
 			body = write(&u.change, 4)
@@ -87,7 +90,7 @@ func (s *Server) fetch(st *state, w http.ResponseWriter, r *request, q *v4.Fetch
 	if err != nil {
 		return err
 	}
-	return s.sendParts(w, r.binaryV4(), new(v4.FetchThreatListUpdatesResponse), append(parts, end))
+	return s.sendParts(w, r, r.binaryV4(), new(v4.FetchThreatListUpdatesResponse), append(parts, end))
 }
 
 func writeV4Raw(c *change, size int) []byte {

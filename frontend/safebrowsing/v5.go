@@ -73,7 +73,7 @@ func (s *Server) batchGet(st *state, w http.ResponseWriter, r *request) error {
 	}
 	var parts [][]byte
 	for _, name := range q.Names {
-		list, err := s.list(st, name, q.Version, q.SizeConstraints)
+		list, err := s.list(st, r, name, q.Version, q.SizeConstraints)
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (s *Server) batchGet(st *state, w http.ResponseWriter, r *request) error {
 		parts = append(parts, protowire.AppendVarint(head, uint64(n)))
 		parts = append(parts, list...)
 	}
-	return s.sendParts(w, r.binaryV5(), new(v5.BatchGetHashListsResponse), parts)
+	return s.sendParts(w, r, r.binaryV5(), new(v5.BatchGetHashListsResponse), parts)
 }
 
 func (s *Server) getList(st *state, w http.ResponseWriter, r *request) error {
@@ -107,11 +107,11 @@ func (s *Server) getList(st *state, w http.ResponseWriter, r *request) error {
 		}
 	}
 	q.Name = strings.TrimPrefix(r.URL.Path, "/v5/hashList/")
-	parts, err := s.list(st, q.Name, [][]byte{q.Version}, q.SizeConstraints)
+	parts, err := s.list(st, r, q.Name, [][]byte{q.Version}, q.SizeConstraints)
 	if err != nil {
 		return err
 	}
-	return s.sendParts(w, r.binaryV5(), new(v5.HashList), parts)
+	return s.sendParts(w, r, r.binaryV5(), new(v5.HashList), parts)
 }
 
 // constraints reads those that stand in a URL.
@@ -149,7 +149,7 @@ func decodeAll(texts []string) (all [][]byte, err error) {
 
 // list gives a HashList in parts. The client's version of it is any of versions,
 // or none.
-func (s *Server) list(st *state, name string, versions [][]byte, c *v5.SizeConstraints) ([][]byte, error) {
+func (s *Server) list(st *state, r *request, name string, versions [][]byte, c *v5.SizeConstraints) ([][]byte, error) {
 	x, ok := findNamed(name)
 	if !ok {
 		return nil, missing("there is no such list; GET /v5/hashLists says which there are")
@@ -162,6 +162,9 @@ func (s *Server) list(st *state, name string, versions [][]byte, c *v5.SizeConst
 	}
 	lim := newLimits(c.GetMaxUpdateEntries(), c.GetMaxDatabaseEntries())
 	u := s.update(st, x.list, x.size, have, lim, form{rice: true}, writeV5)
+	if err := s.hold(r, u.ownBytes()); err != nil {
+		return nil, err
+	}
 	head, err := proto.Marshal(&v5.HashList{
 		Name: name, Version: u.token.append(nil, s.cfg.ID), PartialUpdate: u.partial, MinimumWaitDuration: forSeconds(waitFor),
 	})
