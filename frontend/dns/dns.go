@@ -33,9 +33,9 @@ import (
 
 	wire "github.com/miekg/dns"
 	"golang.org/x/net/ipv4"
-	"golang.org/x/net/netutil"
 
 	"headlight.example/blocklist"
+	"headlight.example/frontend/conns"
 )
 
 // Config says what is answered to whom. The zero value of each field is a default
@@ -75,7 +75,7 @@ const (
 	// maxUDP is what goes through without fragments (DNS flag day 2020).
 	maxUDP = 1232
 
-	maxConns     = 256 // over TCP at once
+	maxConns     = 256 // over TCP at once; one more, and the most silent is closed
 	maxPerConn   = 1000
 	maxTransfers = 4 // at once; each takes a processor for a while
 	tcpTimeout   = 10 * time.Second
@@ -169,10 +169,9 @@ func (s *Server) Serve(ctx context.Context, packets net.PacketConn, listener net
 	all.Go(func() { s.follow(ctx) })
 	all.Go(func() { s.servePackets(packets) })
 	tcp := &wire.Server{
-		Listener:      netutil.LimitListener(&guarded{listener, s}, maxConns),
+		Listener:      conns.Limit(&guarded{listener, s}, maxConns),
 		Handler:       wire.HandlerFunc(s.serveTCP),
 		ReadTimeout:   tcpTimeout,
-		WriteTimeout:  tcpTimeout,
 		IdleTimeout:   func() time.Duration { return tcpTimeout },
 		MaxTCPQueries: maxPerConn,
 		TsigSecret:    s.secret,
@@ -244,10 +243,21 @@ func (g *guarded) Accept() (net.Conn, error) {
 		}
 		from := addrOf(c.RemoteAddr())
 		if len(g.s.secret) > 0 || contains(g.s.cfg.Allow, from) || contains(g.s.cfg.Transfer, from) {
-			return c, nil
+			return &hurried{c}, nil
 		}
 		c.Close()
 	}
+}
+
+// hurried gives each write a time, which the library does not: whoever stops
+// reading in the midst of a transfer would keep one of the few for ever.
+type hurried struct{ net.Conn }
+
+func (h *hurried) Write(b []byte) (int, error) {
+	if err := h.SetWriteDeadline(time.Now().Add(tcpTimeout)); err != nil {
+		return 0, err
+	}
+	return h.Conn.Write(b)
 }
 
 func addrOf(a net.Addr) netip.Addr {
@@ -332,7 +342,8 @@ func (s *Server) packet(raw []byte, from netip.Addr, now time.Time, space []byte
 // other answers what plain does not.
 func (s *Server) other(raw []byte, from netip.Addr, now time.Time, space []byte) []byte {
 	var q wire.Msg
-	if err := q.Unpack(raw); err != nil {
+	// The library takes a question that ends before its type, too.
+	if err := q.Unpack(raw); err != nil || questionEnd(raw) == 0 {
 		return append(space, raw[0], raw[1], raw[2]&0x79|0x80, wire.RcodeFormatError, 0, 0, 0, 0, 0, 0, 0, 0)
 	}
 	c := client{addr: from}

@@ -687,6 +687,9 @@ func FuzzPacket(f *testing.F) {
 				t.Errorf("plain:\n%v\nother:\n%v", &got, &want)
 			}
 		}
+		if out := w.srv.Packet(slices.Clone(raw), netip.MustParseAddr("203.0.113.9")); len(out) > len(raw) && !signedByUs(raw) {
+			t.Errorf("a stranger gets %d bytes for %d", len(out), len(raw))
+		}
 		// The library puts the number that was signed into the packet that it verifies.
 		out := w.srv.Packet(slices.Clone(raw), local)
 		if out == nil {
@@ -707,6 +710,13 @@ func FuzzPacket(f *testing.F) {
 			t.Errorf("malformed, and answered %v", &a)
 		}
 	})
+}
+
+// signedByUs says whether a packet names our key: only who has it can be known by
+// it, and is no stranger.
+func signedByUs(raw []byte) bool {
+	var m wire.Msg
+	return m.Unpack(raw) == nil && m.IsTsig() != nil && wire.CanonicalName(m.IsTsig().Hdr.Name) == "key."
 }
 
 // A plain question, without the network.

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"net"
 	"net/netip"
 	"time"
 )
@@ -32,3 +33,6 @@ func (s *Server) Other(raw []byte, from netip.Addr) []byte {
 func (s *Server) PacketIn(raw []byte, from netip.Addr, space []byte) []byte {
 	return s.packet(raw, from, time.Time{}, space)
 }
+
+// Guard is the listener of Serve.
+func (s *Server) Guard(l net.Listener) net.Listener { return &guarded{l, s} }
