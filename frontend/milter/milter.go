@@ -76,7 +76,8 @@ type Config struct {
 	// all; 0: eight times MaxBytes.
 	MaxMemory int64
 	// MaxConnections bounds the mail server's connections; 0: 1000, ten times
-	// the processes that Postfix starts by default. One more is closed at once.
+	// the processes that Postfix starts by default. One more is closed at once,
+	// unless there is one that has not yet said what it speaks: then that is.
 	MaxConnections int
 	// Registry takes the metrics; nil means one of its own.
 	Registry *prometheus.Registry
@@ -100,6 +101,9 @@ const (
 	// takes fifty of those for a loop (hopcount_limit).
 	maxForged = 100
 
+	// helloTimeout is how long a connection may take until it has said what it
+	// speaks, which a mail server does at once.
+	helloTimeout = 10 * time.Second
 	// idleTimeout is how long a connection may be silent between two commands:
 	// longer than an SMTP server waits for its client (RFC 5321 §4.5.3.2: five
 	// minutes).
@@ -208,12 +212,36 @@ func (s *Server) accept(ctx context.Context, l net.Listener, running *sync.WaitG
 func (s *Server) enter(c *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.sessions) >= s.cfg.MaxConnections || s.stopping {
+	if s.stopping || len(s.sessions) >= s.cfg.MaxConnections && !s.makeRoom() {
 		return false
 	}
 	s.sessions[c] = true
 	s.metrics.connections.Set(float64(len(s.sessions)))
 	return true
+}
+
+// makeRoom closes the connection that has said nothing for longest, of those that
+// have said nothing at all; false if there is none.
+func (s *Server) makeRoom() bool {
+	var silent *session
+	for c := range s.sessions {
+		if !c.known && (silent == nil || c.since.Before(silent.since)) {
+			silent = c
+		}
+	}
+	if silent == nil {
+		return false
+	}
+	delete(s.sessions, silent)
+	silent.conn.Close()
+	return true
+}
+
+// know notes that a connection is one of a mail server.
+func (s *Server) know(c *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.known = true
 }
 
 func (s *Server) leave(c *session) {

@@ -373,6 +373,25 @@ func TestWaitingHasAnEnd(t *testing.T) {
 	}
 }
 
+func TestWhoSaysNothingIsClosed(t *testing.T) {
+	t.Parallel()
+	inBubble(t, milter.Config{}, func(t *testing.T, p *pipes, _ func()) {
+		for _, said := range []string{"", "\x00", raw(13, 'O', options)[:12]} {
+			conn := p.dial()
+			if _, err := io.WriteString(conn, said); err != nil {
+				t.Fatal(err)
+			}
+			want := 10 * time.Second
+			if len(said) > 5 {
+				want = 30 * time.Second // of a packet that has begun
+			}
+			if got := endsAfter(conn); got != want {
+				t.Errorf("%q: closed after %v, want %v", said, got, want)
+			}
+		}
+	})
+}
+
 func TestNobodyWaitsForOneWhoDoesNotRead(t *testing.T) {
 	t.Parallel()
 	inBubble(t, milter.Config{}, func(t *testing.T, p *pipes, _ func()) {
@@ -424,6 +443,16 @@ func TestConnectionsAreBounded(t *testing.T) {
 		if got := endsAfter(p.dial()); got != 0 {
 			t.Errorf("one too many was closed after %v", got)
 		}
+		first.Close()
+		synctest.Wait()
+		silent := p.dial() // which has said nothing, and makes room for one that does
+		synctest.Wait()
+		third := p.dial()
+		dial(t, third, 6, allSteps)
+		if got := endsAfter(silent); got != 0 {
+			t.Errorf("a connection that says nothing was closed after %v", got)
+		}
+		first = third
 		first.Close()
 		synctest.Wait()
 		if o := dial(t, p.dial(), 6, allSteps).deliver(mail(good), 100); o.reply != "accept" {

@@ -85,7 +85,11 @@ var errLength = errors.New("packet of no length")
 func (c *session) read() (packet, error) {
 	var head [5]byte
 	if c.r.Buffered() < len(head) {
-		if err := c.conn.SetReadDeadline(c.deadline(idleTimeout)); err != nil {
+		within := idleTimeout
+		if !c.agreed {
+			within = helloTimeout
+		}
+		if err := c.conn.SetReadDeadline(c.deadline(within)); err != nil {
 			return packet{}, err
 		}
 	}

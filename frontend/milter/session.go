@@ -27,7 +27,9 @@ type session struct {
 	queue   string // the mail's queue id, by its macro i
 	mail    mail
 
-	busy bool // in a mail; guarded by s.mu
+	since time.Time // when it came
+	busy  bool      // in a mail; guarded by s.mu
+	known bool      // has said what it speaks; guarded by s.mu
 }
 
 // A mail is what has come of one.
@@ -48,7 +50,7 @@ type mail struct {
 }
 
 func newSession(s *Server, conn net.Conn) *session {
-	return &session{s: s, conn: conn, r: bufio.NewReader(conn)}
+	return &session{s: s, conn: conn, r: bufio.NewReader(conn), since: time.Now()}
 }
 
 // run answers until the mail server quits or the connection breaks.
@@ -156,6 +158,7 @@ func (c *session) agree(data []byte) error {
 		c.s.log.Warn("the mail server does not let us add and remove header fields and quarantine", "actions", c.actions)
 	}
 	c.agreed = true
+	c.s.know(c)
 	var b [12]byte
 	binary.BigEndian.PutUint32(b[:], version)
 	binary.BigEndian.PutUint32(b[4:], c.actions)
