@@ -3,9 +3,11 @@ package milter
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"time"
@@ -69,7 +71,11 @@ func (c *session) run() {
 		}
 		if err != nil {
 			c.s.metrics.broken.Inc()
-			c.s.log.Warn("connection of the mail server broken", "in_mail", c.mail.begun, "err", err)
+			level := slog.LevelWarn
+			if !c.agreed {
+				level = slog.LevelDebug // no mail server: anybody could fill the log
+			}
+			c.s.log.Log(context.Background(), level, "connection of the mail server broken", "in_mail", c.mail.begun, "err", err)
 			return
 		}
 	}
