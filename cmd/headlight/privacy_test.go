@@ -101,7 +101,7 @@ func TestSpellingsAreFound(t *testing.T) {
 // through an export as well as raw.
 func TestTextIsForgotten(t *testing.T) {
 	t.Parallel()
-	s := newPrivacyServer(t)
+	s := newPrivacyServer(t, "-v", "-log", "json")
 	s.publish(t)
 	door := s.askEverything(t)
 	metrics := s.ask(t, http.MethodGet, "/metrics", "")
@@ -147,7 +147,7 @@ func TestTextIsForgotten(t *testing.T) {
 // The control: what somebody reports is kept, and the test finds it.
 func TestReportedURLIsKept(t *testing.T) {
 	t.Parallel()
-	s := newPrivacyServer(t)
+	s := newPrivacyServer(t, "-v", "-log", "json")
 	s.ask(t, http.MethodPost, "/v1/reports", `{"url":"http://door.example/`+marked(0)+`","assertion":"phishing"}`)
 	s.stop(t)
 	if len(finds(s.export(t))) == 0 {
@@ -162,7 +162,8 @@ type privacyServer struct {
 	token     string
 }
 
-func newPrivacyServer(t *testing.T) *privacyServer {
+// newPrivacyServer starts a server with every door open.
+func newPrivacyServer(t *testing.T, flags ...string) *privacyServer {
 	t.Helper()
 	p := &privacyServer{dir: t.TempDir(), path: os.Getenv("PATH"), token: "0123456789abcdef0123"}
 	write := func(name, text string) {
@@ -182,7 +183,7 @@ func newPrivacyServer(t *testing.T) *privacyServer {
 		"[milter]\nlisten = \"127.0.0.1:0\"\nsuspicious = \"quarantine\"\n"+
 		"[sms]\nlisten = \"127.0.0.1:0\"\nurl = \"http://sms.example\"\ntwilio_token_file = \"tokens\"\nvonage_secret_file = \"tokens\"\n"+
 		"[lists]\nevery = \"1s\"\n[dns]\nlisten = \"127.0.0.1:0\"\nzone = \"bl.zone.example\"\nrpz = \"rpz.zone.example\"\nlookup = \"https://zone.example/why?\"\n")
-	p.serving, err = startServer(p.dir, os.Environ(), p.path, "-config", "headlight.toml", "-v", "-log", "json")
+	p.serving, err = startServer(p.dir, os.Environ(), p.path, append([]string{"-config", "headlight.toml"}, flags...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
