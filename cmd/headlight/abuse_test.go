@@ -158,18 +158,28 @@ func slowWriters(t *testing.T, d *door) (held []net.Conn) {
 	return held
 }
 
-// slowReaders ask until the server takes no more, and read nothing.
+// slowReaders ask until the server takes no more, or ends it, and read nothing.
 func slowReaders(t *testing.T, d *door) (held []net.Conn) {
 	t.Helper()
-	many := bytes.Repeat([]byte(d.wanting), 1+(1<<20)/len(d.wanting))
+	const most = 16 << 20 // by then it takes what nobody reads
+	chunk := bytes.Repeat([]byte(d.wanting), 1+(4<<10)/len(d.wanting))
 	var all sync.WaitGroup
-	for range 16 {
+	for range 8 {
 		c := dial(t, d)
 		c.(*net.TCPConn).SetReadBuffer(4 << 10)
+		c.(*net.TCPConn).SetWriteBuffer(4 << 10)
 		held = append(held, c)
 		all.Go(func() {
-			c.SetWriteDeadline(time.Now().Add(time.Second)) // by then it has stopped taking
-			c.Write(many)
+			for sent := 0; ; sent += len(chunk) {
+				c.SetWriteDeadline(time.Now().Add(300 * time.Millisecond)) // it answers one in far less
+				if _, err := c.Write(chunk); err != nil {
+					return
+				}
+				if sent > most {
+					t.Errorf("%s: takes questions without end from one who does not read", d.name)
+					return
+				}
+			}
 		})
 	}
 	all.Wait()
