@@ -90,6 +90,13 @@ func (r *recent) touch(rec evidence.Record) {
 	default:
 		return
 	}
+	r.touchHost(host)
+}
+
+// renew remembers that more is known of a link.
+func (r *recent) renew(l link.Link) { r.touchHost(l.Host()) }
+
+func (r *recent) touchHost(host string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.all { // links may be on their way here, so it matters though none is watched

@@ -218,10 +218,14 @@ type Finding struct {
 	// outer one is known for worse.
 	Verdict reputation.Verdict
 	// Wrapper names who wrapped the link, and Inner is the link inside; "" and
-	// zero if it is not wrapped.
+	// zero if it is not wrapped. Of a link that a visit found to lead elsewhere
+	// Wrapper is Redirect and Inner is that place.
 	Wrapper string
 	Inner   link.Link
 }
+
+// Redirect stands for the wrapper of a link whose server leads elsewhere.
+const Redirect = "redirect"
 
 // CheckURL judges one link as written. The error is a *link.SyntaxError.
 func (s *Service) CheckURL(raw string) (Finding, error) {
@@ -235,7 +239,10 @@ func (s *Service) CheckURL(raw string) (Finding, error) {
 }
 
 func (s *Service) judge(f *Finding) {
-	f.Verdict = s.check(f.Link, &f.Found)
+	f.Verdict, f.Inner = s.checkLed(f.Link, &f.Found)
+	if !f.Inner.IsZero() {
+		f.Wrapper = Redirect
+	}
 	if !f.Link.Wrapper() {
 		return
 	}
@@ -244,7 +251,7 @@ func (s *Service) judge(f *Finding) {
 		return
 	}
 	f.Inner, f.Wrapper = inner, wrapper
-	v := s.check(inner, &f.Found)
+	v, _ := s.checkLed(inner, &f.Found)
 	if f.Verdict.Level < reputation.Suspicious || f.Verdict.Level <= v.Level {
 		v.Link = f.Link
 		f.Verdict = v

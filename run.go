@@ -8,7 +8,6 @@ import (
 
 	"headlight.example/evidence"
 	"headlight.example/link"
-	"headlight.example/reputation"
 )
 
 const (
@@ -89,9 +88,7 @@ func (s *Service) observe(ctx context.Context) {
 			s.logger.Warn("sightings not logged", "count", len(records), "err", err)
 		}
 	}
-	s.recent.review(func(l link.Link) reputation.Verdict {
-		return s.table.Judge(l, s.policy.Load(), now)
-	}, now)
+	s.recent.review(s.judgeLed, now)
 }
 
 // Close logs the last sightings, writes a snapshot and gives the directory

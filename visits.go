@@ -80,6 +80,8 @@ type Visits struct {
 	stop   context.CancelFunc
 	group  sync.WaitGroup // lookups under way
 
+	leads leads
+
 	mu      sync.Mutex
 	closed  bool
 	waiting map[string][]waiting // by host whose lookup is under way
@@ -122,7 +124,7 @@ func openVisits(s *Service, cfg *VisitConfig) (v *Visits, err error) {
 			return nil, nil
 		}
 	}
-	v = &Visits{s: s, logger: s.logger.With("part", "visits"), waiting: make(map[string][]waiting)}
+	v = &Visits{s: s, leads: leads{key: s.key}, logger: s.logger.With("part", "visits"), waiting: make(map[string][]waiting)}
 	v.going, v.stop = context.WithCancel(context.Background())
 	if v.ledger, err = probe.OpenLedger(dir, 0); err != nil {
 		return nil, err
@@ -276,6 +278,17 @@ func (v *Visits) visited(q probe.Question, visit probe.Visit) {
 	if _, err := v.s.Append(context.Background(), visit.Records(v.s.key, q.Reported)...); err != nil {
 		v.logger.Warn("visit not logged", "host", q.Link.Host(), "err", err)
 	}
+	if v.leads.learn(&visit, v.s.clock.now()) {
+		v.s.recent.renew(q.Link)
+	}
+}
+
+// ledTo gives where a link leads, if a visit has shown it. It takes no lock.
+func (v *Visits) ledTo(l link.Link, now time.Time) (to link.Link, ok bool) {
+	if v == nil {
+		return link.Link{}, false
+	}
+	return v.leads.of(l, now)
 }
 
 // run visits what is on the queue until ctx is done.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"headlight.example"
 	"headlight.example/reputation"
 )
 
@@ -72,7 +73,10 @@ func (v *verdict) print(o *output) {
 		return
 	}
 	o.printf("%s  %s\n", o.paint(levelStyle(reputation.Level(v.Level)), reputation.Level(v.Level).String()), printable(v.Canonical))
-	if v.Inner != "" {
+	switch {
+	case v.Wrapper == headlight.Redirect:
+		o.printf("  leads to %s, as a visit has shown\n", printable(v.Inner))
+	case v.Inner != "":
 		o.printf("  %s wrapper around %s\n", printable(v.Wrapper), printable(v.Inner))
 	}
 	line := fmt.Sprintf("score %.2f", v.Score)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"headlight.example"
 	"headlight.example/message"
 	"headlight.example/reputation"
 )
@@ -265,7 +266,10 @@ func (f *finding) why() string {
 			words = append(words, "written so that nobody can click it")
 		}
 	}
-	if f.Inner != "" {
+	switch {
+	case f.Wrapper == headlight.Redirect:
+		words = append(words, "leads to "+printable(f.Inner))
+	case f.Inner != "":
 		words = append(words, "inside a wrapper of "+printable(f.Wrapper))
 	}
 	switch {

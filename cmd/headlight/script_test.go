@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -55,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"world":    cmdWorld,
 			"visitor":  cmdVisitor,
 			"expand":   cmdExpand,
+			"await":    cmdAwait,
 			"receiver": cmdReceiver,
 			"received": cmdReceived,
 		},
@@ -240,6 +243,30 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	if (resp.StatusCode >= 400) != neg {
 		ts.Fatalf("%s %s: %d %s", args[0], args[1], resp.StatusCode, answer)
 	}
+}
+
+// await REGEXP METHOD PATH [BODY]: asks the server again and again until the
+// answer matches, for what it does in its own time.
+func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
+	want := regexp.MustCompile(args[0])
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for range 1500 {
+		body := strings.NewReader(strings.Join(args[3:], ""))
+		req, err := http.NewRequest(args[1], servingOf(ts).url+args[2], body)
+		ts.Check(err)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		ts.Check(err)
+		answer, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		ts.Check(err)
+		if want.Match(answer) {
+			return
+		}
+		<-tick.C
+	}
+	ts.Fatalf("the answer of %s does not come to match %s", args[2], want)
 }
 
 // flip FILE OFFSET: changes one byte of a file; an offset below 0 counts from

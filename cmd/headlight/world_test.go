@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,8 +87,15 @@ func (w *outside) ServeDNS(rw dns.ResponseWriter, q *dns.Msg) {
 	rw.WriteMsg(m)
 }
 
-// ServeHTTP implements http.Handler: it says nothing, and remembers.
-func (w *outside) ServeHTTP(_ http.ResponseWriter, r *http.Request) { w.heads <- r.Clone(r.Context()) }
+// ServeHTTP implements http.Handler: it remembers, and says nothing but that
+// /to/HOST/PATH is at http://HOST/PATH.
+func (w *outside) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	if place, ok := strings.CutPrefix(r.URL.Path, "/to/"); ok {
+		rw.Header().Set("Location", "http://"+place)
+		rw.WriteHeader(http.StatusFound)
+	}
+	w.heads <- r.Clone(r.Context())
+}
 
 // visitor: waits for the next visit of the web server, checks its signature by
 // the keys that the script's server publishes, puts its id into $VISIT, and
