@@ -68,8 +68,8 @@ const (
 	maxLists    = 64   // of an update: browsers ask for ten
 	maxMatches  = 10_000
 
-	// maxHeld bounds what is held of large answers that are no client's but one's, as
-	// JSON or cut to its size: 40 lists of a million entries as JSON, say. Beyond it
+	// maxHeld bounds what is held of large answers that are no client's but one's,
+	// matches and lists as JSON or cut to its size: 40 lists of a million entries as JSON, say. Beyond it
 	// one who wants such an answer is to come again. Protobuf is kept once for all.
 	maxHeld = 256 << 20
 	// freeHeld is how large such an answer may be without drawing on that.
@@ -296,20 +296,21 @@ func send(w http.ResponseWriter, code int, media string, parts ...[]byte) {
 }
 
 // sendMessage writes a message in the form that the client wants.
-func (s *Server) sendMessage(w http.ResponseWriter, binary bool, m proto.Message) error {
-	if !binary {
-		b, err := protojson.Marshal(m)
-		if err != nil {
-			return err
-		}
-		send(w, http.StatusOK, jsonMedia, b)
-		return nil
+func (s *Server) sendMessage(w http.ResponseWriter, r *request, binary bool, m proto.Message) error {
+	marshal, media := protojson.Marshal, jsonMedia
+	if binary {
+		marshal, media = proto.Marshal, protoMedia
 	}
-	b, err := proto.Marshal(m)
+	b, err := marshal(m)
 	if err != nil {
 		return err
 	}
-	send(w, http.StatusOK, protoMedia, b)
+	// A question of 256 KiB about a name that is listed can have an answer of ten
+	// times that.
+	if err := s.hold(r, len(b)); err != nil {
+		return err
+	}
+	send(w, http.StatusOK, media, b)
 	return nil
 }
 

@@ -58,19 +58,32 @@ func TestLargeAnswersAreBounded(t *testing.T) {
 	if size < 128<<10 {
 		t.Fatalf("%d bytes are not large", size)
 	}
+	matches := `{"threatInfo":{"threatTypes":["SOCIAL_ENGINEERING"],"platformTypes":["WINDOWS","LINUX","OSX","ANDROID","IOS","ALL_PLATFORMS","ANY_PLATFORM"],"threatEntryTypes":["URL"],"threatEntries":[` +
+		strings.Repeat(`{"url":"http://bad.test/"},`, 499) + `{"url":"http://bad.test/"}]}}`
+	matched := w.do(http.MethodPost, "/v4/threatMatches:find", []byte(matches)).Body.Len()
+	if matched < 128<<10 {
+		t.Fatalf("matches of %d bytes are not large", matched)
+	}
 	cut := "/v5/hashList/gc-32b?sizeConstraints.maxUpdateEntries=100"
 	for _, x := range []struct {
 		name, path string
+		body       string // of a POST
 		room, want int
 	}{
-		{"JSON for which there is room", lists + "&alt=json", 2 * size, http.StatusOK},
-		{"JSON of a byte more", lists + "&alt=json", 2*size - 1, http.StatusServiceUnavailable},
-		{"protobuf, which is kept", lists, 0, http.StatusOK},
-		{"a small answer for one client", cut, 0, http.StatusOK},
-		{"small JSON", cut + "&alt=json", 0, http.StatusOK},
+		{"JSON for which there is room", lists + "&alt=json", "", 2 * size, http.StatusOK},
+		{"JSON of a byte more", lists + "&alt=json", "", 2*size - 1, http.StatusServiceUnavailable},
+		{"matches for which there is room", "/v4/threatMatches:find", matches, matched, http.StatusOK},
+		{"matches of a byte more", "/v4/threatMatches:find", matches, matched - 1, http.StatusServiceUnavailable},
+		{"protobuf, which is kept", lists, "", 0, http.StatusOK},
+		{"a small answer for one client", cut, "", 0, http.StatusOK},
+		{"small JSON", cut + "&alt=json", "", 0, http.StatusOK},
 	} {
 		w.s.LeaveRoom(x.room)
-		if rec := w.do(http.MethodGet, x.path, nil); rec.Code != x.want {
+		method := http.MethodGet
+		if x.body != "" {
+			method = http.MethodPost
+		}
+		if rec := w.do(method, x.path, []byte(x.body)); rec.Code != x.want {
 			t.Errorf("%s: got %d %.200s, want %d", x.name, rec.Code, rec.Body, x.want)
 		}
 		if got := w.s.Room(); got != x.room {

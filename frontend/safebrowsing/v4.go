@@ -232,7 +232,7 @@ func (s *Server) fullHashes(st *state, w http.ResponseWriter, r *request, q *v4.
 			}
 		}
 	}
-	return s.sendMessage(w, r.binaryV4(), answer)
+	return s.sendMessage(w, r, r.binaryV4(), answer)
 }
 
 func (s *Server) findMatches(st *state, w http.ResponseWriter, r *request) error {
@@ -261,7 +261,7 @@ func (s *Server) findMatches(st *state, w http.ResponseWriter, r *request) error
 		send(w, http.StatusOK, jsonMedia, []byte("{}"))
 		return nil
 	}
-	return s.sendMessage(w, r.binaryV4(), answer)
+	return s.sendMessage(w, r, r.binaryV4(), answer)
 }
 
 // plainQuestion is what nearly every question about URLs looks like in JSON.
@@ -330,5 +330,5 @@ func (s *Server) threatLists(_ *state, w http.ResponseWriter, r *request) error 
 				ThreatType: t, PlatformType: p, ThreatEntryType: v4.ThreatEntryType_URL})
 		}
 	}
-	return s.sendMessage(w, r.binaryV4(), answer)
+	return s.sendMessage(w, r, r.binaryV4(), answer)
 }

@@ -263,7 +263,7 @@ func (s *Server) listLists(st *state, w http.ResponseWriter, r *request) error {
 		}
 		answer.HashLists = append(answer.HashLists, &v5.HashList{Name: x.name, Metadata: m})
 	}
-	return s.sendMessage(w, r.binaryV5(), answer)
+	return s.sendMessage(w, r, r.binaryV5(), answer)
 }
 
 func (s *Server) searchHashes(st *state, w http.ResponseWriter, r *request) error {
@@ -293,7 +293,7 @@ func (s *Server) searchHashes(st *state, w http.ResponseWriter, r *request) erro
 			}
 		}
 	}
-	return s.sendMessage(w, r.binaryV5(), answer)
+	return s.sendMessage(w, r, r.binaryV5(), answer)
 }
 
 // match is the expression of a link that is on a list.
