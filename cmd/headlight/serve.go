@@ -83,6 +83,8 @@ type server struct {
 	texts    func(context.Context) error // nil: no SMS gateway asks
 	textsAt  net.Addr
 	registry *prometheus.Registry // of metrics
+
+	visitsOff bool // by the configuration as last read
 }
 
 func (s *server) run(ctx context.Context) (err error) {
@@ -366,7 +368,10 @@ func (s *server) reload() error {
 	s.svc.SetPolicy(policy)
 	s.svc.SetNetworks(networks)
 	s.api.SetTokens(tokens)
-	s.haltVisits(cfg.Probe.Mode == probeOff)
+	if off := cfg.Probe.Mode == probeOff; off != s.visitsOff { // what an operator halted stays so
+		s.visitsOff = off
+		s.haltVisits(off)
+	}
 	if keys := s.needRestart(cfg); len(keys) > 0 {
 		s.logger.Warn("some changes take effect at the next start only", "part", "serve", "keys", keys)
 	}

@@ -339,6 +339,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		send("/v1/reviews/{id}", request{path: "/v1/reviews/" + httpapi.IDOf(r.ID), token: operatorSecret, body: `{"assertion":"benign"}`})
 	}
 	send("/v1/reviews/{id}", request{path: "/v1/reviews/0000000000002", token: operatorSecret, body: `{"assertion":"dismiss"}`})
+	send("/v1/visits/halt", request{path: "/v1/visits/halt", token: operatorSecret, body: `{"halt":true}`})
 	for _, key := range []string{"url/" + url.PathEscape("http://bad.example/pay"), "url/anchored.example%2Fx", "host/bad.example", "tenant/bad.example",
 		"domain/bad.example", "addr/192.0.2.1", "as/64500", "suffix/example", "prefix/192.0.2.0%2F24", "planet/x", "url/%230000000000002"} {
 		send("/v1/subjects/{kind}/{key}", request{path: "/v1/subjects/" + key, token: operatorSecret})

@@ -42,6 +42,7 @@ func (s *Server) resources() map[string]*route {
 		m[at].keyed = true
 	}
 	add(http.MethodGet, "/v1/visits/{id}", open, (*call).visit)
+	add(http.MethodPost, haltPath, reviewing, (*call).halt)
 	add(http.MethodGet, visitsPage, open, (*call).visits)
 	add(http.MethodGet, probe.DirectoryPath, open, (*call).keyDirectory)
 	add(http.MethodGet, "/openapi.json", open, (*call).openAPI)

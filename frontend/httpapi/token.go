@@ -129,7 +129,7 @@ func (s *Server) admit(c *call, to *route) (err error) {
 			return problem(forbidden, "the token is for asking only: it is bound to no rater")
 		}
 		if a == reviewing && !c.token.operator() {
-			return problem(forbidden, "who reports what is for operators to see and settle")
+			return problem(forbidden, "the call is for operators: the token is bound to none")
 		}
 	case a == asking && s.cfg.RequireTokenForReads, a == appealing && !s.cfg.AnonymousAppeals, a == reporting, a == reviewing:
 		return problem(unauthenticated, "the call needs a token")
