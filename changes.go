@@ -121,8 +121,8 @@ func concerns(touched map[string]struct{}, domains map[string]struct{}, l link.L
 }
 
 // review judges anew the watched links that evidence has touched since the
-// last time, and publishes those whose level changed.
-func (r *recent) review(judge func(link.Link) reputation.Verdict, now time.Time) {
+// last time, there or where they lead, and publishes those whose level changed.
+func (r *recent) review(judge func(link.Link) reputation.Verdict, led func(link.Link) (link.Link, bool), now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.all && len(r.touched) == 0 {
@@ -137,7 +137,9 @@ func (r *recent) review(judge func(link.Link) reputation.Verdict, now time.Time)
 	published := false
 	for _, w := range r.order {
 		if !r.all && !concerns(r.touched, domains, w.link) {
-			continue
+			if to, ok := led(w.link); !ok || !concerns(r.touched, domains, to) {
+				continue
+			}
 		}
 		if v := judge(w.link); v.Level != w.level {
 			r.lastID++

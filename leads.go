@@ -1,6 +1,7 @@
 package headlight
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -39,11 +40,14 @@ func (x *leads) slot(l link.Link) *atomic.Pointer[lead] {
 }
 
 // learn takes in where a visit was led. It reports whether that is elsewhere.
+// Where a front page leads that was asked for in a link's place says nothing of
+// the link.
 func (x *leads) learn(v *probe.Visit, now time.Time) bool {
-	if len(v.Hops) < 2 {
+	last := len(v.Hops) - 1
+	if last < 1 || slices.ContainsFunc(v.Hops[:last], func(h probe.Hop) bool { return h.Mode != probe.Exact }) {
 		return false
 	}
-	from, to := v.Hops[0].Link, v.Hops[len(v.Hops)-1].Link
+	from, to := v.Hops[0].Link, v.Hops[last].Link
 	if from == to || len(from.String())+len(to.String()) > maxLead {
 		return false
 	}

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,7 +31,14 @@ func TestALinkIsJudgedByWhereItLeads(t *testing.T) {
 	at := func(host string) string { return fmt.Sprintf("http://%s:%d", host, ap.Port()) }
 	bad := at("bad.test") + "/login"
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Location", bad)
+		to := bad
+		switch host, _, _ := strings.Cut(r.Host, ":"); host {
+		case "listed-later.test":
+			return
+		case "late.test":
+			to = at("listed-later.test") + "/x"
+		}
+		w.Header().Set("Location", to)
 		w.WriteHeader(http.StatusMovedPermanently)
 	})}
 	go server.Serve(l)
@@ -69,6 +78,36 @@ func TestALinkIsJudgedByWhereItLeads(t *testing.T) {
 	}
 	if f, err := svc.CheckURL(long); err != nil || f.Inner != (link.Link{}) {
 		t.Errorf("what is too long to keep is kept: %+v, %v", f, err)
+	}
+
+	// Its front page leads elsewhere; the link, which works once, was not asked for.
+	once := at("once.test") + "/reset?token=0123456789abcdef"
+	svc.Check(parse(t, once))
+	// Nobody has reported the place yet.
+	late := at("late.test") + "/1"
+	svc.Check(parse(t, late))
+	for f.Wrapper = ""; f.Wrapper != headlight.Redirect; {
+		if f, err = svc.CheckURL(late); err != nil || f.Verdict.Level > reputation.Unknown {
+			t.Fatalf("%+v, %v", f, err)
+		}
+		runtime.Gosched()
+	}
+	svc.Observe(t.Context()) // who asked is taken note of
+	after := changes.Last()
+	report(t, svc, "operator/ann", evidence.Phishing, at("listed-later.test")+"/x")
+	told := func() bool {
+		return slices.ContainsFunc(changes.Since(after), func(c headlight.Change) bool {
+			return c.Verdict.Link.Host() == "late.test" && c.Verdict.Level == reputation.Dangerous
+		})
+	}
+	for !told() {
+		<-changes.Wake()
+	}
+	for svc.Visits().Queue().Waiting > 0 {
+		runtime.Gosched()
+	}
+	if f, err := svc.CheckURL(once); err != nil || f.Wrapper != "" {
+		t.Errorf("a link that works once is judged by its front page: %+v, %v", f, err)
 	}
 	cancel()
 	if err := <-ended; err != nil {
