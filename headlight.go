@@ -188,15 +188,16 @@ func (s *Service) Check(l link.Link) reputation.Verdict { return s.check(l, nil)
 
 // check is Check of a link that was found; found is nil if it stood alone.
 func (s *Service) check(l link.Link, found *message.Found) reputation.Verdict {
-	v := s.judgeQuietly(l)
+	v := s.Judge(l)
 	if v.Level != reputation.Safe {
 		s.note(l, &v, found)
 	}
 	return v
 }
 
-// judgeQuietly judges without noting that the link was seen.
-func (s *Service) judgeQuietly(l link.Link) reputation.Verdict {
+// Judge judges a link from memory without noting that anybody asked: for those
+// who publish what is thought of links, and not for frontends.
+func (s *Service) Judge(l link.Link) reputation.Verdict {
 	return s.table.Judge(l, s.policy.Load(), s.clock.now())
 }
 
@@ -239,8 +240,8 @@ func (s *Service) CheckURL(raw string) (Finding, error) {
 }
 
 func (s *Service) judge(f *Finding) {
-	f.Verdict, f.Inner = s.checkLed(f.Link, &f.Found)
-	if !f.Inner.IsZero() {
+	f.Verdict = s.check(f.Link, &f.Found)
+	if f.Inner = s.checkBehind(f.Link, &f.Verdict, &f.Found); !f.Inner.IsZero() {
 		f.Wrapper = Redirect
 	}
 	if !f.Link.Wrapper() {
@@ -251,7 +252,8 @@ func (s *Service) judge(f *Finding) {
 		return
 	}
 	f.Inner, f.Wrapper = inner, wrapper
-	v, _ := s.checkLed(inner, &f.Found)
+	v := s.check(inner, &f.Found)
+	s.checkBehind(inner, &v, &f.Found)
 	if f.Verdict.Level < reputation.Suspicious || f.Verdict.Level <= v.Level {
 		v.Link = f.Link
 		f.Verdict = v

@@ -20,6 +20,7 @@ import (
 // who ask read it without a lock; who comes later takes the place.
 type leads struct {
 	key   *evidence.Key
+	any   atomic.Bool // something was learnt
 	slots [leadSlots]atomic.Pointer[lead]
 }
 
@@ -52,13 +53,18 @@ func (x *leads) learn(v *probe.Visit, now time.Time) bool {
 		return false
 	}
 	x.slot(from).Store(&lead{from.Clone(), to.Clone(), now.Add(leadFor)})
+	x.any.Store(true)
 	return true
 }
 
-// of gives where a link leads, if a visit has shown it.
-func (x *leads) of(l link.Link, now time.Time) (to link.Link, ok bool) {
+// of gives where a link leads, if a visit has shown it. As long as none has shown
+// anything it costs a load.
+func (x *leads) of(l link.Link, now func() time.Time) (to link.Link, ok bool) {
+	if !x.any.Load() {
+		return link.Link{}, false
+	}
 	d := x.slot(l).Load()
-	if d == nil || d.from != l || now.After(d.until) {
+	if d == nil || d.from != l || now().After(d.until) {
 		return link.Link{}, false
 	}
 	return d.to, true
@@ -66,31 +72,30 @@ func (x *leads) of(l link.Link, now time.Time) (to link.Link, ok bool) {
 
 // judgeLed judges a link by where it leads too: the worse of both holds.
 func (s *Service) judgeLed(l link.Link) reputation.Verdict {
-	v := s.judgeQuietly(l)
-	if to, ok := s.visits.ledTo(l, s.clock.now()); ok {
-		if behind := s.judgeQuietly(to); worse(&behind, &v) {
-			behind.Link = l
-			return behind
-		}
+	v := s.Judge(l)
+	if to, ok := s.visits.ledTo(l); ok {
+		behind := s.Judge(to)
+		worsen(&v, &behind)
 	}
 	return v
 }
 
-// checkLed is check of a link and of where it leads.
-func (s *Service) checkLed(l link.Link, found *message.Found) (v reputation.Verdict, to link.Link) {
-	v = s.check(l, found)
-	to, ok := s.visits.ledTo(l, s.clock.now())
-	if !ok {
-		return v, link.Link{}
+// checkBehind has the verdict of a link be that of where it leads, if that is
+// worse. It gives the place, or zero if none is known.
+func (s *Service) checkBehind(l link.Link, v *reputation.Verdict, found *message.Found) link.Link {
+	to, ok := s.visits.ledTo(l)
+	if ok {
+		behind := s.check(to, found)
+		worsen(v, &behind)
 	}
-	if behind := s.check(to, found); worse(&behind, &v) {
-		behind.Link = l
-		v = behind
-	}
-	return v, to
+	return to
 }
 
-// worse says whether the link behind another decides: it is bad, and no less so.
-func worse(behind, v *reputation.Verdict) bool {
-	return behind.Level >= reputation.Suspicious && behind.Level >= v.Level
+// worsen makes the verdict on what lies behind a link that of the link, if it is
+// bad and no less so.
+func worsen(v, behind *reputation.Verdict) {
+	if behind.Level >= reputation.Suspicious && behind.Level >= v.Level {
+		behind.Link = v.Link
+		*v = *behind
+	}
 }

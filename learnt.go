@@ -6,13 +6,7 @@ import (
 	"iter"
 
 	"headlight.example/evidence"
-	"headlight.example/link"
-	"headlight.example/reputation"
 )
-
-// Judge judges a link from memory without noting that anybody asked: for those
-// who publish what is thought of links, and not for frontends.
-func (s *Service) Judge(l link.Link) reputation.Verdict { return s.judgeQuietly(l) }
 
 // Learnt yields, in the order of the log, the entries above a sequence that are
 // in the table at the time of the call. Where they were dropped it begins with

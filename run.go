@@ -88,7 +88,7 @@ func (s *Service) observe(ctx context.Context) {
 			s.logger.Warn("sightings not logged", "count", len(records), "err", err)
 		}
 	}
-	s.recent.review(s.judgeLed, func(l link.Link) (link.Link, bool) { return s.visits.ledTo(l, now) }, now)
+	s.recent.review(s.judgeLed, s.visits.ledTo, now)
 }
 
 // Close logs the last sightings, writes a snapshot and gives the directory

@@ -157,7 +157,7 @@ func (v *Visits) start() (err error) {
 		Ledger: v.ledger, Key: v.s.key, Resolver: resolver, Keys: v.keys, Identity: cfg.Identity, Policy: &cfg.Policy,
 		Guard: probe.Guard{Own: own, Allow: cfg.Allow},
 		// What is known needs no visit.
-		Follow: func(_, to link.Link) bool { return unfamiliar(v.s.judgeQuietly(to).Level) },
+		Follow: func(_, to link.Link) bool { return unfamiliar(v.s.Judge(to).Level) },
 	})
 	if err != nil {
 		return err
@@ -284,11 +284,11 @@ func (v *Visits) visited(q probe.Question, visit probe.Visit) {
 }
 
 // ledTo gives where a link leads, if a visit has shown it. It takes no lock.
-func (v *Visits) ledTo(l link.Link, now time.Time) (to link.Link, ok bool) {
+func (v *Visits) ledTo(l link.Link) (to link.Link, ok bool) {
 	if v == nil {
 		return link.Link{}, false
 	}
-	return v.leads.of(l, now)
+	return v.leads.of(l, v.s.clock.now)
 }
 
 // run visits what is on the queue until ctx is done.
