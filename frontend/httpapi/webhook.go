@@ -100,31 +100,23 @@ func newHook(s *Server, cfg Webhook) *hook {
 func (h *hook) run(ctx context.Context) {
 	sub := h.s.svc.Changes()
 	defer sub.Close()
-	after := sub.Last()
-	for {
-		for _, ch := range sub.Since(after) {
-			h.dropped.Add(float64(ch.ID - after - 1)) // more than are kept
-			after = ch.ID
-			if h.deliver(ctx, &ch) {
-				h.sent.Inc()
-			} else if ctx.Err() == nil {
-				h.dropped.Inc()
-				h.s.log.Warn("a change was not taken by the webhook; it is given up", "tried", hookGivesUp)
+	for after := sub.Last(); ctx.Err() == nil; {
+		waiting := sub.Since(after)
+		if len(waiting) == 0 {
+			select {
+			case <-ctx.Done():
+			case <-sub.Wake():
 			}
-			if ctx.Err() != nil {
-				return
-			}
-			if sub.Last()-after > 1 { // the list is old by now
-				break
-			}
-		}
-		if sub.Last() > after {
 			continue
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-sub.Wake():
+		ch := &waiting[0] // by the time the next is due there may be newer ones, and some may be gone
+		h.dropped.Add(float64(ch.ID - after - 1))
+		after = ch.ID
+		if h.deliver(ctx, ch) {
+			h.sent.Inc()
+		} else if ctx.Err() == nil {
+			h.dropped.Inc()
+			h.s.log.Warn("a change was not taken by the webhook; it is given up", "tried", hookGivesUp)
 		}
 	}
 }
