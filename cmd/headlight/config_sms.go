@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 
 	"headlight.example/frontend/sms"
@@ -35,7 +34,7 @@ func (c *SMSConfig) validate() (key string, err error) {
 }
 
 // sms reads the secrets.
-func (c *Config) sms() (sms.Config, error) {
+func (c *Config) sms(e *env) (sms.Config, error) {
 	cfg := sms.Config{URL: c.SMS.URL}
 	for _, s := range []struct {
 		key, file string
@@ -46,7 +45,7 @@ func (c *Config) sms() (sms.Config, error) {
 		if s.file == "" {
 			continue
 		}
-		text, err := os.ReadFile(c.path(s.file))
+		text, err := readSecret(e, c.path(s.file))
 		if err != nil {
 			return sms.Config{}, fmt.Errorf("sms.%s: %w", s.key, err)
 		}

@@ -225,7 +225,7 @@ func (s *server) openTexts() (func(context.Context) error, error) {
 	if s.cfg.SMS.Listen == "" {
 		return nil, nil
 	}
-	cfg, err := s.cfg.sms()
+	cfg, err := s.cfg.sms(s.e)
 	if err != nil {
 		return nil, err
 	}
