@@ -50,16 +50,19 @@ func (k *Key) Hash(kind Kind, key string) uint64 {
 // P, U and T are Hash of the path, the URL and the tenant, in 13 base-32 digits.
 // Behind them stand, after "/~", the [Traits] that the host does not tell.
 func (k *Key) Seal(l link.Link) Subject {
+	var room [2 << 10]byte // enough but for the longest hosts
 	var t Traits
 	k.sealedTraits(l, &t)
-	return Subject{Sealed, string(appendTraits(k.seal(l), &t))}
+	return Subject{Sealed, string(appendTraits(k.seal(room[:0], l), &t))}
 }
 
 // SealName is Seal without the traits: enough to tell the link from others.
-func (k *Key) SealName(l link.Link) Subject { return Subject{Sealed, string(k.seal(l))} }
+func (k *Key) SealName(l link.Link) Subject {
+	var room [256]byte
+	return Subject{Sealed, string(k.seal(room[:0], l))}
+}
 
-func (k *Key) seal(l link.Link) []byte {
-	b := make([]byte, 0, len(l.Host())+3*(1+sealedPart))
+func (k *Key) seal(b []byte, l link.Link) []byte {
 	b = append(b, l.Host()...)
 	if tenant := l.Tenant(); strings.IndexByte(tenant, '/') >= 0 {
 		b = appendPart(b, k.Hash(Tenant, tenant))

@@ -41,12 +41,10 @@ const (
 
 // The markers.
 const (
-	PathMarker     = iota // the whole path, unless it is "/"
-	LastMarker            // its last segment
-	FirstMarker           // its first segment and how many there are
-	PathShape             // the shapes of all segments, and of the query
-	LabelShape            // the shape of the tenant's label, and the suffix or platform
-	SubdomainShape        // the shape of what stands before the tenant, and that of its label
+	LastMarker  = iota // the last segment of the path
+	FirstMarker        // its first segment and how many there are
+	PathShape          // the shapes of all segments, and of the query
+	LabelShape         // the shape of the tenant's label, and the suffix or platform
 	// Layout (the shapes of all segments, the scheme and the number of dots) and
 	// Ending (the suffix or platform) are of use together with where the link is
 	// hosted only, for who knows that.
@@ -214,10 +212,8 @@ const (
 	_
 	ofFirst
 	ofLast
-	ofWholePath
 	ofQueryShape
 	ofSub
-	ofSubShape
 	ofVowels
 	ofDigits
 	ofHyphens
@@ -381,8 +377,6 @@ func (s *speller) ofLabel(p *parts) {
 	t.Add(shape)
 	t.Markers[LabelShape] = Join(shape, suffix)
 	t.Add(t.Markers[LabelShape])
-	t.Markers[SubdomainShape] = Join(s.sized(ofSubShape, p.sub),
-		s.hashBytes(ofLabelShape, appendShape(s.room[:0], p.label)))
 	s.count(ofLabelLength, len(p.label)/3)
 	digits, hyphens, vowels := 0, 0, 0
 	for i := range len(p.label) {
@@ -433,9 +427,6 @@ func (s *speller) ofPath(p *parts) {
 	}
 	pathShape := s.hashBytes(ofPathShape, shape)
 	scheme := s.add(ofScheme, p.scheme)
-	if p.path != "/" && p.path != "" {
-		t.Markers[PathMarker] = s.hash(ofWholePath, p.path)
-	}
 	if last != "" {
 		t.Markers[LastMarker] = s.add(ofLast, last)
 	}
@@ -479,10 +470,10 @@ func (s *speller) ofPath(p *parts) {
 }
 
 // A sealed link carries its traits behind "/~", in base64 (RFC 4648 §5, without
-// padding): the markers from PathMarker to SubdomainShape and Layout, 8 bytes
-// each, big-endian, 0 for those that the host tells; then 3 bytes a token, in
+// padding): the markers from LastMarker to Layout, 8 bytes each,
+// big-endian, 0 for those that the host tells; then 3 bytes a token, in
 // ascending order.
-const sealedMarkers = 7
+const sealedMarkers = 5
 
 var (
 	traitsText = base64.RawURLEncoding.Strict()
@@ -491,14 +482,16 @@ var (
 
 func appendTraits(b []byte, t *Traits) []byte {
 	t.sort() // their order would tell that of the letters
-	room := make([]byte, 0, sealedMarkers*8+3*t.n)
-	for _, h := range t.Markers[:sealedMarkers] {
-		room = binary.BigEndian.AppendUint64(room, h)
+	var room packedTraits
+	for i, h := range t.Markers[:sealedMarkers] {
+		binary.BigEndian.PutUint64(room[8*i:], h)
 	}
+	n := sealedMarkers * 8
 	for _, token := range t.Tokens() {
-		room = append(room, byte(token>>16), byte(token>>8), byte(token))
+		room[n], room[n+1], room[n+2] = byte(token>>16), byte(token>>8), byte(token)
+		n += 3
 	}
-	return traitsText.AppendEncode(append(b, "/~"...), room)
+	return traitsText.AppendEncode(append(b, "/~"...), room[:n])
 }
 
 // unpack adds what appendTraits wrote.

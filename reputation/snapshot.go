@@ -32,7 +32,7 @@ import (
 // forgery: who can write it can make anything look safe.
 const (
 	snapshotMagic   = "headlght"
-	snapshotVersion = 5
+	snapshotVersion = 6
 	entryBytes      = 48
 	tokenBytes      = 16
 	// The least that a sighting takes: it has from none to MaxTokens tokens besides.
@@ -626,9 +626,9 @@ func (s *shard) fill(number uint64, b []byte) error {
 			break
 		}
 		before = h
-		at := to.claim(h)
-		for i := range uint64(5) {
-			to.words[at+i] = binary.LittleEndian.Uint64(b[8+8*i:])
+		w := to.words[to.place(h):]
+		for i := range 5 {
+			w[i] = binary.LittleEndian.Uint64(b[8+8*i:])
 		}
 	}
 	if len(b) != 0 {

@@ -121,31 +121,27 @@ const (
 	Usual           // how often links are bad of whose host as much is known; in ratings only
 )
 
-// Marker is something that a link has in common with links of other sites.
+// Marker is something that a link has in common with links of other sites, in
+// the order of a view's markers.
 type Marker uint8
 
 const (
 	_          Marker = iota
-	SamePath          // the path
 	SameLast          // the last segment of the path
 	SameFirst         // the first segment, and how many there are
 	SameShape         // the shape of path and query
 	SameLabel         // the shape of the name, below the same suffix
-	SameSub           // the shape of the subdomain and the name
-	SameEnding        // autonomous system and suffix
 	SameLayout        // autonomous system and shape of the path
-	numMarkers = iota
 )
 
-var markerNames = [numMarkers]string{
-	SamePath: "path", SameLast: "last segment", SameFirst: "first segment and depth", SameShape: "shape of the path",
-	SameLabel: "shape of the name", SameSub: "shape of the subdomain", SameEnding: "network and suffix",
-	SameLayout: "network and shape of the path",
+var markerNames = [1 + nMarkers]string{
+	SameLast: "last segment", SameFirst: "first segment and depth", SameShape: "shape of the path",
+	SameLabel: "shape of the name", SameLayout: "network and shape of the path",
 }
 
-// String names what is in common: "path", "shape of the name", …
+// String names what is in common: "last segment", "shape of the name", …
 func (m Marker) String() string {
-	if m > 0 && int(m) < numMarkers {
+	if m > 0 && m <= nMarkers {
 		return markerNames[m]
 	}
 	return fmt.Sprintf("Marker(%d)", uint8(m))

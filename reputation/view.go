@@ -11,11 +11,9 @@ import (
 // whose children are tenants, as are those of the networks of a host's
 // addresses.
 const (
-	markSubdomain  = evidence.SubdomainShape
-	markASEnding   = markSubdomain + 1 // the AS, with the suffix or platform
-	markASLayout   = markSubdomain + 2 // the AS, with the shape of the path, the scheme and the dots
-	nMarkers       = markSubdomain + 3
-	spelledMarkers = markSubdomain + 1
+	spelledMarkers = evidence.LabelShape + 1
+	markASLayout   = spelledMarkers // the AS, with the shape of the path, the scheme and the dots
+	nMarkers       = spelledMarkers + 1
 )
 
 // A view is what the table holds of a link. With what the spelling says it is
@@ -86,13 +84,8 @@ func (v *view) place(t *Table) {
 // setMarks sets the markers: those of the spelling, and those of that and the place.
 func (v *view) setMarks(m *[evidence.NumMarkers]uint64) {
 	copy(v.markAt[:], m[:spelledMarkers])
-	if v.nroutes == 0 || v.netAt[0][netAS] == 0 || m[evidence.Ending] == 0 {
-		return
-	}
-	as := v.netAt[0][netAS]
-	v.markAt[markASEnding] = evidence.Join(as, m[evidence.Ending])
-	if m[evidence.Layout] != 0 {
-		v.markAt[markASLayout] = evidence.Join(as, m[evidence.Layout])
+	if v.nroutes > 0 && v.netAt[0][netAS] != 0 && m[evidence.Layout] != 0 {
+		v.markAt[markASLayout] = evidence.Join(v.netAt[0][netAS], m[evidence.Layout])
 	}
 }
 
