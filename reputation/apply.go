@@ -433,11 +433,15 @@ func forgettable(w *[5]uint64, today uint16) bool {
 	if today < uint16(w[0])+forgetChild {
 		return false // whatever it is: this is the way of most
 	}
+	idle := today - uint16(w[0])
+	const child = 1 << 7 // of the flags, see entry
+	if flags := w[4] >> 56; (w[3]|w[4])<<16 == 0 && flags&^child == 0 { // nothing bad, and no rank: most
+		return idle > forgetRung || flags == child && idle > forgetChild
+	}
 	e := unpack(w)
 	if e.anchored || e.day >= today || faded(e.rank, e.day, today) > 0 {
 		return false
 	}
-	idle := today - e.day
 	if !e.isBad() {
 		return idle > forgetRung || e.child && idle > forgetChild
 	}

@@ -18,8 +18,11 @@ type diary struct {
 
 const maxLessons = 3 // bad links of a tenant that teach on one day
 
+// diaryOf is the hash of a tenant's diary.
+func diaryOf(tenant uint64) uint64 { return evidence.Join(tenant, tagDiary) }
+
 func (t *Table) openDiary(tenant uint64, d uint16) (y diary, ok bool) {
-	y.h = evidence.Join(tenant, tagDiary)
+	y.h = diaryOf(tenant)
 	y.w, y.at = t.openWords(y.h)
 	day := tagDay(&y.w)
 	if y.at.ok && d < day {

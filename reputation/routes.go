@@ -161,15 +161,19 @@ func (t *Table) relate(r *evidence.Record, d uint16) {
 	switch r.Assertion {
 	case evidence.ResolvesTo:
 		if a, ok := addrOf(r.Object); ok && r.Subject.Kind == evidence.Host {
-			t.located.Store(true)
-			t.locate(a, d, nil)
-			t.resolve(t.key.Hash(hostKind, r.Subject.Key), t.hashRoute(a), d)
+			if !t.located.Load() {
+				t.located.Store(true)
+			}
+			host, addr := t.key.Hash(hostKind, r.Subject.Key), t.hashRoute(a)
+			t.touched ^= t.touch(host) ^ t.touch(addr)
+			t.locate(a, addr, d, nil)
+			t.resolve(host, addr, d)
 		}
 	case evidence.AnnouncedIn:
 		a, ok := addrOf(r.Subject)
 		p, err := netip.ParsePrefix(r.Object.Key)
 		if ok && err == nil && r.Object.Kind == evidence.Prefix && p.Contains(a) {
-			t.locate(a, d, func(w *[5]uint64) {
+			t.locate(a, t.hashRoute(a), d, func(w *[5]uint64) {
 				w[0] = w[0]&^(0xff<<32) | uint64(p.Bits())<<32 | prefixKnown<<40
 			})
 		}
@@ -177,7 +181,7 @@ func (t *Table) relate(r *evidence.Record, d uint16) {
 		a, ok := addrOf(r.Subject)
 		as, err := strconv.ParseUint(r.Object.Key, 10, 32)
 		if ok && err == nil && r.Object.Kind == evidence.AS {
-			t.locate(a, d, func(w *[5]uint64) { w[0], w[3] = w[0]|asKnown<<40, as })
+			t.locate(a, t.hashRoute(a), d, func(w *[5]uint64) { w[0], w[3] = w[0]|asKnown<<40, as })
 		}
 	}
 }
@@ -190,10 +194,9 @@ func addrOf(s evidence.Subject) (netip.Addr, bool) {
 	return a.Unmap(), err == nil
 }
 
-// locate opens the entry of an address, makes it if there is none, and has it
+// locate opens the entry of an address, h by its hash, makes it if there is none, and has it
 // changed unless it knows something newer.
-func (t *Table) locate(a netip.Addr, d uint16, change func(*[5]uint64)) {
-	h := t.hashRoute(a)
+func (t *Table) locate(a netip.Addr, h uint64, d uint16, change func(*[5]uint64)) {
 	w, at := t.openWords(h)
 	day := tagDay(&w)
 	if !at.ok {

@@ -212,6 +212,7 @@ func (t *Table) look(tg *target, s *sighting, traits *evidence.Traits, d uint16)
 	var f features
 	v.lad, v.kind, v.host, v.self = tg.lad, tg.kind, tg.host, tg.self
 	v.touch(t)
+	t.touched ^= t.touch(diaryOf(tg.lad[rungTenant]))
 	spelt := t.traits(tg, traits)
 	v.place(t)
 	v.setMarks(&traits.Markers)
@@ -268,6 +269,15 @@ func (t *Table) mature(now int64) {
 
 // comeOfAge counts a sighting as good, unless it is known to be bad.
 func (t *Table) comeOfAge(s *sighting, now int64) {
+	for _, h := range s.lad {
+		t.touched ^= t.touch(h)
+	}
+	for _, h := range s.rungsAbove() {
+		t.touched ^= t.touch(h)
+	}
+	for _, h := range s.marks {
+		t.touched ^= t.touch(h)
+	}
 	if child, ok := t.get(s.lad[rungURL]); s.flags&wasReported != 0 || ok && child.isBad() {
 		if s.flags&wasReported == 0 {
 			s.flags |= wasReported | taughtBad // it was known when it was seen
@@ -285,15 +295,6 @@ func (t *Table) comeOfAge(s *sighting, now int64) {
 		}
 	}
 	s.flags |= wasCredited
-	for _, h := range s.lad {
-		t.touched ^= t.touch(h)
-	}
-	for _, h := range s.rungsAbove() {
-		t.touched ^= t.touch(h)
-	}
-	for _, h := range s.marks {
-		t.touched ^= t.touch(h)
-	}
 	if t.credit(s.lad[rungURL], &s.lad, s.rungsAbove(), dayOf(s.at), s.weight) {
 		s.flags |= wasAbove
 	}

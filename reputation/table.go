@@ -199,14 +199,15 @@ func (t *Table) putWords(h uint64, p place, w *[5]uint64) {
 		p.at, p.ok = b.find(h)
 	}
 	if !p.ok && (b == nil || uint64(s.n+1)*10 > b.n*slotsIn*9) {
-		b = b.grown(nextSize(b, h>>(64-shardBits)), nil)
+		b = b.grown(nextSize(b, h>>(64-shardBits)))
 		s.buckets.Store(b)
 	}
-	s.seq.Add(1)
 	if !p.ok {
-		p.at = b.claim(h)
+		b.insert(h, w)
 		s.n++
+		return
 	}
+	s.seq.Add(1)
 	for i := range w {
 		if to := &b.words[p.at+uint64(i)]; *to != w[i] { // the writer may read its own plainly
 			atomic.StoreUint64(to, w[i])
@@ -215,14 +216,16 @@ func (t *Table) putWords(h uint64, p place, w *[5]uint64) {
 	s.seq.Add(1)
 }
 
-// claim takes the first free slot for h, which is not there yet.
-func (b *buckets) claim(h uint64) (at uint64) {
+// insert puts h, which is not there yet, into the first free slot. Nobody reads
+// a slot's words before its key stands.
+func (b *buckets) insert(h uint64, w *[5]uint64) {
 	i := bucket(h, b.n)
 	for {
 		for s := range uint64(slotsIn) {
 			if p := &b.words[i*wordsIn+s]; *p == 0 {
+				*(*[5]uint64)(b.words[i*wordsIn+slotsIn+s*5:]) = *w
 				atomic.StoreUint64(p, h)
-				return i*wordsIn + slotsIn + s*5
+				return
 			}
 		}
 		if i++; i == b.n {
@@ -255,12 +258,18 @@ func sizeFor(n int) uint64 {
 	return uint64(n)*100/(84*slotsIn) + 1
 }
 
-// grown copies b, which may be nil, into n buckets, and leaves out the entries
-// that drop says.
-func (b *buckets) grown(n uint64, drop func(*[5]uint64) bool) *buckets {
-	to := &buckets{words: make([]uint64, n*wordsIn), n: n}
+// grown copies b, which may be nil, into n buckets.
+func (b *buckets) grown(n uint64) *buckets {
+	to, _ := b.copied(n, nil)
+	return to
+}
+
+// copied is grown but for the entries that drop says, of which it tells how many
+// there were.
+func (b *buckets) copied(n uint64, drop func(*[5]uint64) bool) (to *buckets, dropped int) {
+	to = &buckets{words: make([]uint64, n*wordsIn), n: n}
 	if b == nil {
-		return to
+		return to, 0
 	}
 	// The order stays, so the places in to follow each other as those in b do.
 	for i := range b.n {
@@ -272,15 +281,16 @@ func (b *buckets) grown(n uint64, drop func(*[5]uint64) bool) *buckets {
 			}
 			w := (*[5]uint64)(bucket[slotsIn+s*5:])
 			if drop != nil && drop(w) {
+				dropped++
 				continue
 			}
 			*(*[5]uint64)(to.words[to.place(h):]) = *w
 		}
 	}
-	return to
+	return to, dropped
 }
 
-// place is claim while nobody else sees b.
+// place takes the first free slot for h while nobody else sees b.
 func (b *buckets) place(h uint64) (at uint64) {
 	for i := bucket(h, b.n); ; i = (i + 1) % b.n {
 		keys := (*[slotsIn]uint64)(b.words[i*wordsIn:])
@@ -299,19 +309,13 @@ func (s *shard) forget(drop func(*[5]uint64) bool) {
 	if b == nil {
 		return
 	}
-	n := 0
-	b.each(func(h uint64, w []uint64) {
-		if drop((*[5]uint64)(w)) {
-			n++
-		}
-	})
-	if n == 0 {
+	to, dropped := b.copied(b.n, drop)
+	if dropped == 0 {
 		return
 	}
-	to := b.grown(b.n, drop)
 	s.seq.Add(2) // still even: what is published is whole
 	s.buckets.Store(to)
-	s.n -= n
+	s.n -= dropped
 }
 
 // each calls f with every key and its words. Only the writer may call it.
