@@ -204,7 +204,6 @@ const (
 	ofPathWord
 	ofLabelGram
 	ofSubGram
-	ofLastGram
 	ofSegmentGram
 	ofSegmentShape0 // and three more
 	_
@@ -259,20 +258,13 @@ func (s *speller) count(of, n int) { s.t.Add(s.number(of, n)) }
 
 // grams adds the runs of gramLength bytes of a part, with a mark before and
 // behind it.
-func (s *speller) grams(of int, text string) { s.gramsAs(of, 0, text) }
-
-// gramsAs adds each of them a second time as what it is besides, if that is not 0.
-func (s *speller) gramsAs(of int, besides uint64, text string) {
+func (s *speller) grams(of int, text string) {
 	b := s.room[:0]
 	b = append(b, '^')
 	b = append(b, text...)
 	b = append(b, '$')
 	for i := 0; i+gramLength <= len(b) && i < maxGrams; i++ {
-		h := s.hashBytes(of, b[i:i+gramLength])
-		s.t.Add(h)
-		if besides != 0 {
-			s.t.Add(Join(h, besides))
-		}
+		s.t.Add(s.hashBytes(of, b[i:i+gramLength]))
 	}
 }
 
@@ -455,17 +447,10 @@ func (s *speller) ofPath(p *parts) {
 			continue
 		}
 		t.Add(s.sized(ofSegmentShape0+depth, segment))
-		besides := uint64(0)
-		if rest == "" || rest == "/" {
-			besides, last = ofLastGram, ""
-		}
 		if !oneTime(segment) {
-			s.gramsAs(ofSegmentGram, besides, segment)
+			s.grams(ofSegmentGram, segment)
 		}
 		depth++
-	}
-	if last != "" && !oneTime(last) { // it lies deeper
-		s.grams(ofLastGram, last)
 	}
 }
 

@@ -207,10 +207,14 @@ func (t *Table) putWords(h uint64, p place, w *[5]uint64) {
 		s.n++
 		return
 	}
+	old := (*[5]uint64)(b.words[p.at:]) // the writer may read its own plainly
+	if *old == *w {
+		return
+	}
 	s.seq.Add(1)
 	for i := range w {
-		if to := &b.words[p.at+uint64(i)]; *to != w[i] { // the writer may read its own plainly
-			atomic.StoreUint64(to, w[i])
+		if old[i] != w[i] {
+			atomic.StoreUint64(&old[i], w[i])
 		}
 	}
 	s.seq.Add(1)
