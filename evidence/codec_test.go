@@ -29,6 +29,7 @@ func samples() []evidence.Record {
 		{Time: day, Rater: "service/sighting", Subject: evidence.Subject{Kind: evidence.Host, Key: "a.example"}, Assertion: evidence.ResolvesTo, Object: evidence.Subject{Kind: evidence.Addr, Key: "192.0.2.1"}, Count: 1},
 		{Time: day, Rater: "service/sighting", Subject: evidence.Subject{Kind: evidence.Addr, Key: "2001:db8::1"}, Assertion: evidence.AnnouncedIn, Object: evidence.Subject{Kind: evidence.Prefix, Key: "2001:db8::/32"}, Count: 1},
 		{Time: day, Rater: "service/netmap", Subject: evidence.Subject{Kind: evidence.Prefix, Key: "192.0.2.0/23"}, Assertion: evidence.OriginatedBy, Object: evidence.Subject{Kind: evidence.AS, Key: "64496"}, Count: 1},
+		{Time: day, Rater: "service/probe", Subject: evidence.Subject{Kind: evidence.Host, Key: "a.example"}, Assertion: evidence.Shows, Object: evidence.FactOf(evidence.FactType, "application/zip"), Count: 1},
 	}
 	return rs
 }

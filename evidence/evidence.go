@@ -80,11 +80,13 @@ const (
 	// "host/#P/#U" with P and U keyed hashes of the path and the URL rung
 	// (see [Key.Seal]). What is stored of a link that nobody reported.
 	Sealed
+	Fact // something that a visit has learnt of a server, "name/value": see FactName
 )
 
 var kindNames = [...]string{
 	URL: "url", Path: "path", Host: "host", Tenant: "tenant", Domain: "domain", Suffix: "suffix",
 	Addr: "addr", Subnet: "subnet", Prefix: "prefix", AS: "as", NameServer: "nameserver", Sealed: "sealed",
+	Fact: "fact",
 }
 
 // String gives the word of the API: "url", "host", "as", …
@@ -145,19 +147,21 @@ const (
 	AnnouncedIn
 	OriginatedBy
 	RedirectsTo
+	Shows // a host, a fact of its server
 )
 
 var assertionNames = [...]string{
 	Phishing: "phishing", Malware: "malware", Unwanted: "unwanted", Spam: "spam", Benign: "benign",
 	Retracted: "retracted", Popular: "popular", Seen: "seen", Appealed: "appealed", PartOf: "part-of",
 	ResolvesTo: "resolves-to", AnnouncedIn: "announced-in", OriginatedBy: "originated-by", RedirectsTo: "redirects-to",
+	Shows: "shows",
 }
 
 // Threat says whether a is a judgement of threat.
 func (a Assertion) Threat() bool { return a >= Phishing && a <= Spam }
 
 // Relation says whether a relates its subject to an object.
-func (a Assertion) Relation() bool { return a >= PartOf && a <= RedirectsTo }
+func (a Assertion) Relation() bool { return a >= PartOf && a <= Shows }
 
 func (a Assertion) valid() bool { return a > 0 && int(a) < len(assertionNames) }
 
@@ -237,8 +241,8 @@ const (
 )
 
 // Validate says whether r may enter a log: known words, a canonical subject,
-// an object exactly where the assertion is a relation, a count, times between
-// 1970 and 9999. Time and Expires may be finer than a millisecond: the log
+// an object exactly where the assertion is a relation, facts exactly where a
+// host shows them, a count, times between 1970 and 9999. Time and Expires may be finer than a millisecond: the log
 // keeps the millisecond they fall in.
 func (r *Record) Validate() error {
 	if !r.Assertion.valid() {
@@ -256,6 +260,9 @@ func (r *Record) Validate() error {
 		}
 	} else if r.Object != (Subject{}) {
 		return fmt.Errorf("%s takes no object", r.Assertion)
+	}
+	if (r.Assertion == Shows) != (r.Object.Kind == Fact) || r.Assertion == Shows && r.Subject.Kind != Host || r.Subject.Kind == Fact {
+		return fmt.Errorf("%s %s %s: facts are what hosts show", r.Subject.Kind, r.Assertion, clip(r.Object.Key))
 	}
 	if r.Count == 0 {
 		return errors.New("count is 0: a record says a thing at least once")

@@ -13,7 +13,7 @@ import (
 func TestKindsAndAssertionsHaveOneWordEach(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	for k := evidence.URL; k <= evidence.Sealed; k++ {
+	for k := evidence.URL; k <= evidence.Fact; k++ {
 		got, err := evidence.ParseKind(k.String())
 		if err != nil || got != k || seen[k.String()] {
 			t.Errorf("kind %d: %q is read as %d, %v", k, k, got, err)
@@ -21,7 +21,7 @@ func TestKindsAndAssertionsHaveOneWordEach(t *testing.T) {
 		seen[k.String()] = true
 	}
 	clear(seen)
-	for a := evidence.Phishing; a <= evidence.RedirectsTo; a++ {
+	for a := evidence.Phishing; a <= evidence.Shows; a++ {
 		got, err := evidence.ParseAssertion(a.String())
 		if err != nil || got != a || seen[a.String()] {
 			t.Errorf("assertion %d: %q is read as %d, %v", a, a, got, err)
@@ -39,17 +39,17 @@ func TestKindsAndAssertionsHaveOneWordEach(t *testing.T) {
 			t.Errorf("assertion %q is taken", s+"x")
 		}
 	}
-	for _, n := range []uint8{0, 13, 255} {
+	for _, n := range []uint8{0, 14, 255} {
 		if _, err := evidence.Kind(n).MarshalText(); err == nil {
 			t.Errorf("kind %d has a text", n)
 		}
 	}
-	for _, n := range []uint8{0, 15, 255} {
+	for _, n := range []uint8{0, 16, 255} {
 		if _, err := evidence.Assertion(n).MarshalText(); err == nil {
 			t.Errorf("assertion %d has a text", n)
 		}
 	}
-	if s := fmt.Sprint(evidence.Kind(0), evidence.Kind(13), evidence.Assertion(15)); s != "Kind(0) Kind(13) Assertion(15)" {
+	if s := fmt.Sprint(evidence.Kind(0), evidence.Kind(14), evidence.Assertion(16)); s != "Kind(0) Kind(14) Assertion(16)" {
 		t.Errorf("got %s", s)
 	}
 }
@@ -84,8 +84,14 @@ func TestSubjectsAreTakenInCanonicalFormOnly(t *testing.T) {
 			[]string{"a.example/#0000000000002/#zzzzzzzzzzzzy", "a.example/#/#0000000000002", "a.example/#0000000000002/#/#0000000000002"},
 			[]string{"a.example/#0000000000002", "a.example/#/#", "a.example/#/#000000000000", "a.example/#/#00000000000002", "a.example/#/#0000000000001", "a.example/#/#0000000000000",
 				"a.example/#/#000000000000i", "a.example/#/#000000000000U", "a.example/#/#/#0000000000002", "a.example/x/#/#0000000000002", "/#/#0000000000002", "a.example/#0000000000002/#0000000000002/#0000000000002/#0000000000002"}},
+		{evidence.Fact,
+			[]string{"answer/404", "answer/999", "answer/timeout", "server/nginx", "server/microsoft-iis", "powered-by/php", "certificate/let-s-encrypt", "certificate/" + strings.Repeat("a", 32),
+				"type/text/html", "type/application/vnd.ms-excel", "type/image/svg+xml", "type/other", "attachment/exe", "attachment/unnamed", "modified/day", "http/malformed", "shape/0123456789abcdef", "redirects/away",
+				"tls/1.3", "tls/none", "certificate-age/week", "certificate-names/many", "hsts/yes", "csp/yes", "cookie/yes", "http3/yes"},
+			[]string{"server", "server/", "/nginx", "Server/nginx", "server/Nginx", "server/nginx/1.18", "server/-nginx", "server/nginx-", "server/a--b", "server/github.com", "server/" + strings.Repeat("a", 33), "answer/099", "answer/40", "answer/4040", "answer/dead",
+				"type/text", "type/text/", "type/text/html/x", "type/secret/html", "type/text/.html", "type/text/" + strings.Repeat("a", 92), "attachment/invoice.exe", "attachment/password", "modified/2026-01-02", "shape/0123456789abcde", "shape/0123456789ABCDEF", "shape/0123456789abcdef0", "redirects/b.example", "hsts/no", "path/login"}},
 		{0, nil, []string{"a.example"}},
-		{evidence.Sealed + 1, nil, []string{"a.example"}},
+		{evidence.Fact + 1, nil, []string{"a.example"}},
 	} {
 		for _, key := range test.good {
 			if err := (evidence.Subject{Kind: test.kind, Key: key}).Validate(); err != nil {
@@ -143,7 +149,18 @@ func TestARecordIsASentence(t *testing.T) {
 		{"no rater", func(r *evidence.Record) { r.Rater = "" }, "rater"},
 		{"no subject", func(r *evidence.Record) { r.Subject = evidence.Subject{} }, "subject: no kind"},
 		{"no assertion", func(r *evidence.Record) { r.Assertion = 0 }, "no assertion has the number 0"},
-		{"an unknown assertion", func(r *evidence.Record) { r.Assertion = 15 }, "no assertion has the number 15"},
+		{"an unknown assertion", func(r *evidence.Record) { r.Assertion = 16 }, "no assertion has the number 16"},
+		{"a host that shows a fact", func(r *evidence.Record) {
+			r.Assertion, r.Object = evidence.Shows, evidence.FactOf(evidence.FactServer, "nginx")
+		}, ""},
+		{"a URL that shows a fact", func(r *evidence.Record) {
+			r.Subject, r.Assertion, r.Object = url("a.example/x"), evidence.Shows, evidence.FactOf(evidence.FactServer, "nginx")
+		}, "facts are what hosts show"},
+		{"a host that shows an address", func(r *evidence.Record) { r.Assertion = evidence.Shows }, "facts are what hosts show"},
+		{"a host that resolves to a fact", func(r *evidence.Record) { r.Object = evidence.FactOf(evidence.FactServer, "nginx") }, "facts are what hosts show"},
+		{"a fact that is bad", func(r *evidence.Record) {
+			r.Subject, r.Assertion, r.Object = evidence.FactOf(evidence.FactServer, "nginx"), evidence.Phishing, evidence.Subject{}
+		}, "facts are what hosts show"},
 		{"a relation without object", func(r *evidence.Record) { r.Object = evidence.Subject{} }, "object of resolves-to"},
 		{"a judgement with object", func(r *evidence.Record) { r.Assertion = evidence.Benign }, "benign takes no object"},
 	} {
@@ -179,6 +196,7 @@ func TestCovers(t *testing.T) {
 		{"addr 192.0.2.1", []string{"url 192.0.2.1/x", "host 192.0.2.1"}, []string{"subnet 192.0.2.0/24", "addr 192.0.2.10"}},
 		{"addr 2001:db8::1", []string{"url [2001:db8::1]/x", "host [2001:db8::1]"}, []string{"host [2001:db8::2]"}},
 		{"suffix example", []string{"suffix example"}, []string{"host a.example"}},
+		{"fact server/nginx", []string{"fact server/nginx"}, []string{"fact server/nginx-b", "fact powered-by/nginx"}},
 		{"prefix 192.0.2.0/24", []string{"prefix 192.0.2.0/24"}, []string{"subnet 192.0.2.0/24", "addr 192.0.2.1"}},
 		{"sealed a.example/#/" + u, []string{"sealed a.example/#/" + u, "sealed a.example/" + p + "/" + u}, []string{"sealed a.example/#/" + v, "sealed b.example/#/" + u, "url a.example/x"}},
 	} {

@@ -54,7 +54,7 @@ func appendTerms(ps []posting, s Subject, place int) []posting {
 	h := uint64(fnvOffset)
 	// From the end to the front, so that one pass gives the hash of each parent.
 	labels, terms := 1, 0
-	isName := s.Kind != Addr && !isAddr(name)
+	isName := s.Kind != Addr && s.Kind != Fact && !isAddr(name)
 	for i := len(name) - 1; i >= 0; i-- {
 		if name[i] == '.' && isName {
 			if labels >= 2 && terms < maxTerms-1 {

@@ -65,6 +65,9 @@ func (s Subject) validateKey() error {
 			return fmt.Errorf("%q is not the decimal number of an autonomous system", clip(s.Key))
 		}
 		return nil
+	case Fact:
+		_, _, err := ParseFact(s.Key)
+		return err
 	default: // Sealed
 		parts, err := ParseSealed(s.Key)
 		if err == nil && parts.Traits != "" {
@@ -173,7 +176,7 @@ func (s Subject) Host() string {
 // under it. A host covers the URLs on it; a tenant or domain also the hosts
 // below it; a path the URLs that begin with it; an address the URLs that name
 // it as their host. A sealed URL covers the sealed URLs with its hash. Public
-// suffixes, prefixes and autonomous systems cover themselves alone.
+// suffixes, prefixes, autonomous systems and facts cover themselves alone.
 func (s Subject) Covers(t Subject) bool {
 	if s == t {
 		return true

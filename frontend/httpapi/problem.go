@@ -44,7 +44,7 @@ var (
 	brokenBody = &kind{"broken-body", http.StatusBadRequest, "The body could not be read",
 		"The body ended before its announced length, or could not be decompressed."}
 	badSubject = &kind{"bad-subject", http.StatusBadRequest, "This is no subject",
-		"The path must name a kind (url, path, host, tenant, domain, suffix, addr, subnet, prefix, as, nameserver) and a key of that kind, percent-encoded."}
+		"The path must name a kind (url, path, host, tenant, domain, suffix, addr, subnet, prefix, as, nameserver, fact) and a key of that kind, percent-encoded."}
 	unauthenticated = &kind{"unauthenticated", http.StatusUnauthorized, "A token is needed",
 		"The call needs a known token in the header \"Authorization: Bearer TOKEN\". Tokens are handed out by the operator."}
 	forbidden = &kind{"forbidden", http.StatusForbidden, "The token does not allow this",
