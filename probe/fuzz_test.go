@@ -234,3 +234,32 @@ func FuzzLedgerLine(f *testing.F) {
 		}
 	})
 }
+
+// A name server is an address and a port, with the name that it proves exactly
+// where it is asked over TLS; and what was read is read again as itself.
+func FuzzParseServer(f *testing.F) {
+	for _, s := range []string{"192.0.2.53", "[2001:db8::53]:5353", "tls://192.0.2.53#dns.example", "tls://[2001:db8::53]:54#dns.example",
+		"fe80::1%eth0", "::ffff:192.0.2.53", "192.0.2.53:0", "tls://192.0.2.53#a b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := probe.ParseServer(text)
+		if err != nil {
+			if got != "" {
+				t.Errorf("%q: got %q and %v", text, got, err)
+			}
+			return
+		}
+		if again, err := probe.ParseServer(got); again != got || err != nil {
+			t.Errorf("%q is read as %q, and that as %q: %v", text, got, again, err)
+		}
+		rest, secure := strings.CutPrefix(got, "tls://")
+		rest, name, named := strings.Cut(rest, "#")
+		if ap, err := netip.ParseAddrPort(rest); err != nil || ap.Port() == 0 || !ap.Addr().IsValid() {
+			t.Errorf("%q is read as %q, which has no address and port: %v", text, got, err)
+		}
+		if secure != named || secure && probe.CheckName(name) != nil || secure != strings.HasPrefix(text, "tls://") {
+			t.Errorf("%q is read as %q: what is asked over TLS proves a name, and nothing else does", text, got)
+		}
+	})
+}

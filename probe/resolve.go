@@ -163,8 +163,13 @@ func ParseServer(text string) (string, error) {
 		port = 853
 	}
 	ap, err := netip.ParseAddrPort(rest)
-	if addr, bare := netip.ParseAddr(strings.Trim(rest, "[]")); bare == nil {
-		ap, err = netip.AddrPortFrom(addr, port), nil
+	if err != nil {
+		if inside, ok := strings.CutPrefix(rest, "["); ok && strings.HasSuffix(inside, "]") {
+			rest = inside[:len(inside)-1]
+		}
+		var addr netip.Addr
+		addr, err = netip.ParseAddr(rest)
+		ap = netip.AddrPortFrom(addr, port)
 	}
 	if err != nil || ap.Port() == 0 {
 		return "", errServer

@@ -105,6 +105,10 @@ func TestParseServer(t *testing.T) {
 		"[2001:db8::53]:5353":                 "[2001:db8::53]:5353",
 		"tls://192.0.2.53#dns.example":        "tls://192.0.2.53:853#dns.example",
 		"tls://[2001:db8::53]:54#dns.example": "tls://[2001:db8::53]:54#dns.example",
+		"[2001:db8::53]":                      "[2001:db8::53]:53",
+		"fe80::1%eth0":                        "[fe80::1%eth0]:53",
+		"[fe80::1%eth0]:54":                   "[fe80::1%eth0]:54",
+		"[2001:db8::53":                       "",
 		"tls://192.0.2.53":                    "", // nobody proves anything
 		"tls://192.0.2.53#":                   "",
 		"tls://192.0.2.53#a b.example":        "",
