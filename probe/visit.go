@@ -172,11 +172,11 @@ const toldAddrs = 4
 
 // Records are the relations that a visit has shown, to be appended to the log:
 // each host that was resolved, its first four addresses, the prefix and the
-// system of each, and where links redirect to. The subject of a network is the
-// address: which network it is in is a fact of the time of the visit. Links are
-// sealed under key, since nobody reported
-// them by redirecting there; the one that was asked about stands in clear if
-// reported says that somebody had reported it.
+// system of each, where links redirect to, and the facts of each host that was
+// asked, all at the time of the visit. The subject of a network is the address:
+// which network it is in is a matter of the time of the visit. Links are sealed
+// under key, since nobody reported them by redirecting there; the one that was
+// asked about stands in clear if reported says that somebody had reported it.
 func (v *Visit) Records(key *evidence.Key, reported bool) []evidence.Record {
 	var rs []evidence.Record
 	seen := make(map[evidence.Record]bool)
@@ -213,6 +213,14 @@ func (v *Visit) Records(key *evidence.Key, reported bool) []evidence.Record {
 		}
 		if i > 0 {
 			say(subject(i-1), evidence.RedirectsTo, subject(i))
+		}
+	}
+	for _, x := range v.facts() {
+		host := evidence.Subject{Kind: evidence.Host, Key: x.host}
+		for n, value := range x.facts {
+			if value != "" {
+				say(host, evidence.Shows, evidence.FactOf(evidence.FactName(n), value))
+			}
 		}
 	}
 	return slices.Clip(rs)
