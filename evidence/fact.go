@@ -21,7 +21,8 @@ import (
 // FactName says of what a fact tells. A server shows one value of each.
 type FactName uint8
 
-// The names of facts. Their texts are on disk, their numbers are not.
+// The names of facts. Their texts are on disk, in the log; their order is in
+// snapshots of a reputation table.
 const (
 	FactAnswer           FactName = iota // the status, three digits; or why there was none: see FactValues
 	FactServer                           // product in Server: a word

@@ -29,8 +29,8 @@ import (
 // the fold has trained (see model) weighs it all. The score is compared with
 // the thresholds of the link's class, and with the scores of clean links of that
 // class. Dangerous takes evidence of the tenant's own besides, from two groups of
-// raters, and that the score is as high without the spelling: neighbours and
-// words warn, they do not block. What is left is Safe if the name is known to be
+// raters, and that the score is as high without the spelling and what the server
+// shows: neighbours, words and servers warn, they do not block. What is left is Safe if the name is known to be
 // good, and else Unknown.
 func (t *Table) Judge(l link.Link, p *Policy, now time.Time) Verdict {
 	v := Verdict{Link: l, Score: p.Prior}
@@ -81,11 +81,14 @@ type inquiry struct {
 	markWeight [nMarkers]float64
 	prior      float64
 	bias       float64
-	spelling   float64 // of all tokens
-	spelt      float64 // what that adds
-	score      float64 // all of it
-	warning    float64 // but what may not warn: what speaks against a platform
-	solid      float64 // but what may not block either: neighbours and spelling
+	spelling   float64           // of all tokens of the link
+	spelt      float64           // what that adds
+	showing    float64           // of the facts of its host
+	shown      float64           // what that adds
+	loudest    evidence.FactName // of those facts
+	score      float64           // all of it
+	warning    float64           // but what may not warn: what speaks against a platform
+	solid      float64           // but what may not block either: neighbours and spelling
 
 	expiry time.Time // of the anchor that settles it
 }
@@ -120,6 +123,7 @@ func (c *inquiry) open(t *Table, l link.Link, p *Policy, now time.Time) {
 		c.place(t)
 		if t.model.lexicon.Load() != nil { // else nothing is known of spelling
 			c.spell()
+			c.show()
 		}
 	}
 	c.read(t, c.day)
@@ -200,8 +204,9 @@ func (c *inquiry) weigh() {
 		c.markWeight[i] = part(markAt+i, markTrendAt+i)
 		spelling += c.markWeight[i]
 	}
-	c.spelt = slope * m.weight(gate, spellingAt) * c.spelling
-	spelling += c.spelt
+	perToken := c.perToken()
+	c.spelt, c.shown = perToken*c.spelling, perToken*c.showing
+	spelling += c.spelt + c.shown
 	z += c.bias + spelling
 	if c.wellKnown || c.root {
 		z += c.p.WellKnownWeight
@@ -549,6 +554,7 @@ func (c *inquiry) explain(v *Verdict) {
 		top.offer(w, partMark, i)
 	}
 	top.offer(c.spelt, partSpelling, 0)
+	top.offer(c.shown, partShown, 0)
 	for _, x := range top.parts[:top.n] {
 		switch x.part {
 		case partRung:
@@ -562,6 +568,8 @@ func (c *inquiry) explain(v *Verdict) {
 			v.add(Reason{Marker: Marker(x.i + 1), Basis: Alike, Weight: x.weight, Bad: n.bad, Good: n.good})
 		case partSpelling:
 			v.add(Reason{Basis: Spelling, Weight: x.weight})
+		case partShown:
+			v.add(Reason{Basis: Shown, Fact: c.loudest, Weight: x.weight})
 		}
 	}
 	if c.wellKnown || c.root {
@@ -585,6 +593,7 @@ const (
 	partNet
 	partMark
 	partSpelling
+	partShown
 )
 
 func (h *heaviest) offer(w float64, part, i int) {

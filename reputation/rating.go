@@ -12,10 +12,10 @@ import (
 
 // Rating is what the table holds of one subject, for people to read.
 type Rating struct {
-	// Subject is what is rated; zero if Basis is Alike, Spelling or Usual.
+	// Subject is what is rated; zero if Basis is Alike, Spelling, Shown or Usual.
 	Subject evidence.Subject
-	// Basis is Counts for a rung, Alike for a marker; Spelling, Usual and WellKnown
-	// are parts of a score that rest on no counts of their own.
+	// Basis is Counts for a rung, Alike for a marker; Spelling, Shown, Usual and
+	// WellKnown are parts of a score that rest on no counts of their own.
 	Basis  Basis
 	Marker Marker
 	// Known is false if the table holds nothing of it.
@@ -143,6 +143,9 @@ func (t *Table) Explain(l link.Link, p *Policy, now time.Time) []Rating {
 	}
 	if c.spelt != 0 {
 		parts = append(parts, Rating{Basis: Spelling, Known: true, Posterior: math.NaN(), Weight: c.spelt})
+	}
+	if c.shown != 0 {
+		parts = append(parts, Rating{Basis: Shown, Known: true, Posterior: math.NaN(), Weight: c.shown})
 	}
 	if c.wellKnown || c.root {
 		parts = append(parts, Rating{Basis: WellKnown, Subject: c.subject[rungTenant], Known: true, Posterior: math.NaN(), Weight: p.WellKnownWeight})

@@ -12,9 +12,9 @@ import (
 // Beside counts the table keeps two kinds of entries that say where a host is.
 // They are told from counts by a day that no count has: below minDay.
 //
-//	word  tagHost: the addresses of a host     tagAddr: an address
-//	0     tag 16 | day 16 | how many 8         tag 16 | day 16 | bits of the prefix 8 | known 8
-//	1–4   hashes of their tagAddr entries      address, 16 bytes | AS | 0
+//	word  tagHost: the addresses of a host      tagAddr: an address
+//	0     tag 16 | day 16 | how many 8 | facts  tag 16 | day 16 | bits of the prefix 8 | known 8
+//	1–4   hashes of their tagAddr entries       address, 16 bytes | AS | 0
 //
 // A host has the addresses of the newest day on which it was resolved, at most
 // maxAddrs: the least by their hash, so that their order does not matter. An
@@ -24,6 +24,7 @@ const (
 	tagHost = 1 + iota
 	tagAddr
 	tagDiary // see diary
+	tagFacts // see facts.go
 )
 
 const (
@@ -118,11 +119,12 @@ func (t *Table) hashSubject(s evidence.Subject) (uint64, bool) {
 	return 0, false
 }
 
-// routesOf gives the addresses of a host, and the networks of each.
-func (t *Table) routesOf(host uint64, routes *[maxAddrs]route, touched *uint64) (n int) {
+// routesOf gives the addresses of a host, and the networks of each; and whether
+// its server has shown facts.
+func (t *Table) routesOf(host uint64, routes *[maxAddrs]route, touched *uint64) (n int, shows bool) {
 	w, ok := t.words(host)
 	if !ok || tagOf(&w) != tagHost {
-		return 0
+		return 0, false
 	}
 	count := min(int(uint8(w[0]>>32)), maxAddrs)
 	for _, h := range w[1 : 1+count] {
@@ -134,7 +136,7 @@ func (t *Table) routesOf(host uint64, routes *[maxAddrs]route, touched *uint64) 
 			n++
 		}
 	}
-	return n
+	return n, w[0]&hasFacts != 0
 }
 
 func (t *Table) routeAt(h uint64) (r route, ok bool) {
@@ -169,6 +171,8 @@ func (t *Table) relate(r *evidence.Record, d uint16) {
 			t.locate(a, addr, d, nil)
 			t.resolve(host, addr, d)
 		}
+	case evidence.Shows:
+		t.show(r, d)
 	case evidence.AnnouncedIn:
 		a, ok := addrOf(r.Subject)
 		p, err := netip.ParsePrefix(r.Object.Key)
@@ -219,7 +223,7 @@ func (t *Table) locate(a netip.Addr, h uint64, d uint16, change func(*[5]uint64)
 // resolve adds an address to those that a host has on a day.
 func (t *Table) resolve(host, addr uint64, d uint16) {
 	w, at := t.openWords(host)
-	day := tagDay(&w)
+	day, shows := tagDay(&w), w[0]&hasFacts
 	n := int(uint8(w[0] >> 32))
 	switch {
 	case at.ok && d < day:
@@ -239,7 +243,7 @@ func (t *Table) resolve(host, addr uint64, d uint16) {
 		copy(w[2+i:1+n], w[1+i:n])
 		w[1+i] = addr
 	}
-	w[0] = tagHost | uint64(d)<<16 | uint64(n)<<32
+	w[0] = tagHost | uint64(d)<<16 | uint64(n)<<32 | shows
 	t.putWords(host, at, &w)
 }
 

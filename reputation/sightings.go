@@ -226,7 +226,7 @@ func (t *Table) look(tg *target, s *sighting, traits *evidence.Traits, d uint16)
 	}
 	s.gate, s.marks = uint8(f.gate), v.markAt
 	v.appendNets(s.lad.appendAbove(s.above[:0]))
-	s.z = float32(t.model.score(t.model.z(f.gate, &s.x, t.model.spelling(traits.Tokens()))))
+	s.z = float32(t.model.score(t.model.z(f.gate, &s.x, t.model.spelling(traits.Tokens())+t.showing(&v))))
 	if y, ok := t.openDiary(s.lad[rungTenant], d); ok {
 		for i, h := range s.marks {
 			if h != 0 && y.claim(h, false) {
@@ -342,7 +342,12 @@ func (t *Table) teachBad(s *sighting, d uint16) {
 
 // teach has the model learn what became of a sighting.
 func (t *Table) teach(s *sighting, bad bool, weight float64) {
-	t.model.teach(s, t.queue.tokens.of(s.spelt), bad, weight, t.model.delays.slow())
+	tokens := t.queue.tokens.of(s.spelt)
+	if t.shown.Load() {
+		var room [evidence.MaxTokens + evidence.NumFacts]uint32
+		tokens = t.withFacts(append(room[:0], tokens...), s)
+	}
+	t.model.teach(s, tokens, bad, weight, t.model.delays.slow())
 }
 
 // rungsAbove are those of which the tenant is the child.

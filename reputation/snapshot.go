@@ -20,7 +20,7 @@ import (
 // A snapshot is a head and a chunk a shard:
 //
 //	"headlght" | version u32
-//	chunk 0: key check u64 | applied u64 | clock 3×u64 | groups | anchors | located u64 | sightings | model | trust
+//	chunk 0: key check u64 | applied u64 | clock 3×u64 | groups | anchors | located and shown u64 | sightings | model | trust
 //	chunk 1…1024: entries of 6×u64, by ascending key
 //	chunk 1025: the lexicon, 4×u32 for each token that was ever weighed
 //
@@ -136,6 +136,9 @@ func (t *Table) appendHead(b []byte, order func(uint32) uint32) []byte {
 	located := uint64(0)
 	if t.located.Load() {
 		located = 1
+	}
+	if t.shown.Load() {
+		located |= 2
 	}
 	b = t.queue.append(u64(b, located))
 	return t.trust.append(t.model.append(b))
@@ -486,7 +489,9 @@ func (t *Table) readHead(b []byte) error {
 			t.anchors.parts[i].Store(&anchors[i])
 		}
 	}
-	t.located.Store(c.u64() != 0)
+	located := c.u64()
+	t.located.Store(located&1 != 0)
+	t.shown.Store(located&2 != 0)
 	t.queue.read(c)
 	t.model.read(c)
 	t.trust.read(c)

@@ -35,10 +35,12 @@ type Table struct {
 	queue   sightings
 	model   model
 	trust   trust
-	watch   func(Outcome)    // see Watch
-	located atomic.Bool      // it was ever said where a host is
-	scratch [maxAbove]uint64 // see above
-	touched uint64           // of no meaning: it keeps touch from being optimised away
+	watch   func(Outcome)     // see Watch
+	located atomic.Bool       // it was ever said where a host is
+	shown   atomic.Bool       // it was ever said what a server shows
+	flags   [factFlags]uint32 // tokens of facts that are there or not
+	scratch [maxAbove]uint64  // see above
+	touched uint64            // of no meaning: it keeps touch from being optimised away
 }
 
 const (
@@ -71,6 +73,7 @@ func NewTable(key *evidence.Key) *Table {
 	t := &Table{key: key, shards: make([]shard, numShards)}
 	t.model.Model = DefaultModel()
 	t.wellKnown = hashNames(key, wellKnownText)
+	t.flags = flagTokens(t)
 	return t
 }
 

@@ -77,8 +77,10 @@ type Reason struct {
 	AS  uint32
 	// Marker is what the link has in common with others, if Basis is Alike.
 	Marker Marker
-	Basis  Basis
-	net    uint8 // 1 + netAS and so on, 0 if it is no network
+	// Fact is what weighs most of what the server shows, if Basis is Shown.
+	Fact  evidence.FactName
+	Basis Basis
+	net   uint8 // 1 + netAS and so on, 0 if it is no network
 	// Weight is the evidence in log-odds (natural logarithm); above 0 speaks
 	// against the link.
 	Weight float64
@@ -118,6 +120,7 @@ const (
 	TestPoint       // a name under headlight.example, for trying an installation
 	Alike           // the share of bad among the sites that have a marker in common
 	Spelling        // words and runs of letters, all together
+	Shown           // what the server of the host shows, all together: see evidence.FactName
 	Usual           // how often links are bad of whose host as much is known; in ratings only
 )
 

@@ -24,6 +24,7 @@ type view struct {
 	novice bool       // nobody knows yet what clean links of the class look like
 	host   uint64     // of its tagHost entry; of its tagAddr entry, if it is an address
 	self   netip.Addr // the host, if it is an address
+	shows  bool       // its server may have shown facts
 
 	rung    [nRungs]entry
 	route   [maxAddrs]route
@@ -70,11 +71,17 @@ func (v *view) place(t *Table) {
 		if v.host == 0 {
 			return
 		}
-		v.nroutes = t.routesOf(v.host, &v.route, &v.touched)
+		v.nroutes, v.shows = t.routesOf(v.host, &v.route, &v.touched)
 	} else if r, ok := t.routeAt(v.host); ok {
 		v.route[0], v.nroutes = r, 1
 	} else if v.self.IsValid() {
 		v.route[0], v.nroutes = route{addr: v.self}, 1
+	}
+	if v.kind == Address {
+		v.shows = t.shown.Load()
+	}
+	if v.shows {
+		v.touched ^= t.touch(v.lad.factsAt())
 	}
 	for i := range v.nroutes {
 		v.netAt[i] = t.nets(&v.route[i])

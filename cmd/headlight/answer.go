@@ -39,7 +39,7 @@ type reason struct {
 }
 
 // about is what a reason or a rung is about: a subject, or what has the form of
-// one ("marker", "spelling", "usual").
+// one ("marker", "spelling", "server", "usual").
 type about struct {
 	Kind string `json:"kind"`
 	Key  string `json:"key"`

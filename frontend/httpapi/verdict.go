@@ -87,6 +87,8 @@ func appendAbout(b []byte, s evidence.Subject, basis reputation.Basis, m reputat
 		kind, key = "marker", m.String()
 	case reputation.Spelling:
 		kind, key = "spelling", "words and runs of letters"
+	case reputation.Shown:
+		kind, key = "server", "what it showed when it was visited"
 	case reputation.Usual:
 		kind, key = "usual", "links of whose host as much is known"
 	default:

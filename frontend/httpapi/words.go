@@ -47,6 +47,11 @@ func Sentence(r *reputation.Reason, raters []string) string {
 			return "it is spelt as good links are"
 		}
 		return "it is spelt as bad links are"
+	case reputation.Shown:
+		if r.Weight < 0 {
+			return "its server is like those of good links, most in " + alikeIn[r.Fact]
+		}
+		return "its server is like those of bad links, most in " + alikeIn[r.Fact]
 	case reputation.Alike:
 		return counted(r, evidence.Kind(0), "with the same "+r.Marker.String())
 	}

@@ -34,6 +34,8 @@ func TestSentences(t *testing.T) {
 		{0, reputation.Alike, 1, 23, 1, nil, "23 of 24 sites judged with the same shape of the name were bad"},
 		{0, reputation.Spelling, 1, 0, 0, nil, "it is spelt as bad links are"},
 		{0, reputation.Spelling, -1, 0, 0, nil, "it is spelt as good links are"},
+		{0, reputation.Shown, 1, 0, 0, nil, "its server is like those of bad links, most in the order of its headers"},
+		{0, reputation.Shown, -1, 0, 0, nil, "its server is like those of good links, most in the order of its headers"},
 		{evidence.URL, reputation.Counts, 2, 1, 0, nil, "judged bad once"},
 		{evidence.URL, reputation.Counts, 2, 2, 0, nil, "judged bad twice"},
 		{evidence.URL, reputation.Counts, -2, 1, 4, nil, "judged good 4 times out of 5"},
@@ -56,8 +58,41 @@ func TestSentences(t *testing.T) {
 		if test.basis == reputation.Alike {
 			r.Marker = reputation.SameLabel
 		}
+		if test.basis == reputation.Shown {
+			r.Fact = evidence.FactShape
+		}
 		if got := httpapi.Sentence(r, test.raters); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
+
+func TestFactsInWords(t *testing.T) {
+	t.Parallel()
+	for fact, want := range map[string]string{
+		"answer/404": "answered 404 (Not Found)", "answer/799": "answered 799", "answer/timeout": "did not answer in time",
+		"server/nginx": "server software: nginx", "powered-by/php": "powered by php", "type/text/html": "type of the page: text/html",
+		"attachment/exe": "offers a file to be saved, by its name .exe", "modified/week": "page last changed within a week of the visit",
+		"http/1.0": "HTTP/1.0", "tls/1.3": "TLS 1.3", "certificate/let-s-encrypt": "certificate issued by let-s-encrypt",
+		"certificate-age/day": "certificate issued within a day of the visit", "hsts/yes": "asks to be used with encryption only (HSTS)",
+	} {
+		name, value, err := evidence.ParseFact(fact)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := httpapi.FactSentence(name, value); got != want {
+			t.Errorf("%s: got %q, want %q", fact, got, want)
+		}
+	}
+	// Every value that is a word of ours has words of its own, and no two facts the same.
+	seen := map[string]bool{}
+	for n := range evidence.FactName(evidence.NumFacts) {
+		for _, value := range append(evidence.FactValues(n), "") {
+			got := httpapi.FactSentence(n, value)
+			if seen[got] || strings.HasSuffix(got, " ") || strings.Contains(got, "/yes") || strings.HasPrefix(got, n.String()+":") {
+				t.Errorf("%v %q is worded %q", n, value, got)
+			}
+			seen[got] = true
 		}
 	}
 }
