@@ -130,6 +130,28 @@ func TestRedirectsAreToldAsFacts(t *testing.T) {
 	}
 }
 
+// Where the front page leads is told of no link.
+func TestAFrontPageLeadsNowhereForItsLinks(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[probe.Mode]int{probe.Origin: 0, probe.Exact: 1} {
+		w := newWorld(t)
+		port := w.web(says("HTTP/1.1 302 Found\r\nLocation: http://nowhere.example/\r\n\r\n"))
+		w.name("a.example A 127.0.0.1")
+		cfg := w.config()
+		cfg.Policy = &probe.Policy{probe.Plain: mode}
+		v := visit(t, newProber(t, cfg), fmt.Sprintf("http://a.example:%d/dir/page", port))
+		n := 0
+		for _, r := range v.Records(cfg.Key, false) {
+			if r.Assertion == evidence.RedirectsTo {
+				n++
+			}
+		}
+		if n != want || strings.Contains(factsOf(v)["a.example"], "redirects/away") != (want == 1) {
+			t.Errorf("%s: %d redirects, facts %v", mode, n, factsOf(v))
+		}
+	}
+}
+
 func TestCertificatesAreToldAsFacts(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -172,7 +172,7 @@ const toldAddrs = 4
 
 // Records are the relations that a visit has shown, to be appended to the log:
 // each host that was resolved, its first four addresses, the prefix and the
-// system of each, where links redirect to, and the facts of each host that was
+// system of each, where links that were asked for redirect to, and the facts of each host that was
 // asked, all at the time of the visit. The subject of a network is the address:
 // which network it is in is a matter of the time of the visit. Links are sealed
 // under key, since nobody reported them by redirecting there; the one that was
@@ -211,7 +211,7 @@ func (v *Visit) Records(key *evidence.Key, reported bool) []evidence.Record {
 				say(addr, evidence.OriginatedBy, evidence.Subject{Kind: evidence.AS, Key: strconv.FormatUint(uint64(a.AS), 10)})
 			}
 		}
-		if i > 0 {
+		if i > 0 && v.Hops[i-1].Mode == Exact { // where a front page leads says nothing of the link
 			say(subject(i-1), evidence.RedirectsTo, subject(i))
 		}
 	}
