@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"serve":    cmdServe,
-			"stop":     cmdStop,
+			"quit":     cmdQuit,
 			"hangup":   cmdHangup,
 			"http":     cmdHTTP,
 			"flip":     cmdFlip,
@@ -190,8 +190,8 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(func() { s.cmd.Process.Kill() })
 }
 
-// stop [SIGNAL]: ends the server, which must exit with 0; its log is on stderr.
-func cmdStop(ts *testscript.TestScript, neg bool, args []string) {
+// quit [SIGNAL]: ends the server, which must exit with 0; its log is on stderr.
+func cmdQuit(ts *testscript.TestScript, neg bool, args []string) {
 	sig := syscall.SIGTERM
 	if len(args) == 1 {
 		sig = map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[args[0]]
