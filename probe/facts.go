@@ -201,16 +201,19 @@ func (h *Hop) word(said string) string {
 	return ""
 }
 
-// leastEcho is how many bytes of a link in common are no accident: index.php is
-// powered by php.
-const leastEcho = 5
+// usual are words that stand in links by no fault of the server: index.php is
+// powered by php, and a page that ends in .html is text/html.
+var usual = []string{
+	"php", "aspnet", "nginx", "apache", "express", "iis",
+	"html", "plain", "css", "javascript", "json", "xml", "pdf", "zip", "png", "jpeg", "gif", "webp", "svgxml", "mpeg", "mp4",
+}
 
 // echoes says whether a word stands in the path or query of the link, whatever
 // stands between its letters and digits.
 func (h *Hop) echoes(word string) bool {
 	word = bare(word)
 	l := h.Link
-	return len(word) >= leastEcho && strings.Contains(bare(l.URL()[len(l.Host()):]), word)
+	return word != "" && !slices.Contains(usual, word) && strings.Contains(bare(l.URL()[len(l.Host()):]), word)
 }
 
 // bare gives the letters and digits of a text, in small letters.

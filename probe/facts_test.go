@@ -60,14 +60,15 @@ func TestAnswersAreToldAsFacts(t *testing.T) {
 		{"a page that is not there has no type", "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nLast-Modified: " + ago(time.Hour) + "\r\n\r\n", "answer/404" + plain},
 		{"HEAD is not allowed", "HTTP/1.1 405 No\r\nServer: nginx\r\n\r\n", "answer/405 server/nginx" + plain},
 		{"an app is opened", "HTTP/1.1 302 Found\r\nLocation: intent://x\r\n\r\n", "answer/302" + plain[:len(" http/1.1 shape/16")] + " redirects/nowhere tls/none"},
-		{"what stands in the link is not told", "HTTP/1.1 200 OK\r\nServer: Ba-Nana\r\nX-Powered-By: page\r\nContent-Type: text/banana\r\n\r\n", "answer/200 powered-by/page type/other" + plain},
+		{"what stands in the link is not told", "HTTP/1.1 200 OK\r\nServer: Ba-Nana\r\nX-Powered-By: page\r\nContent-Type: text/banana\r\n\r\n", "answer/200 type/other" + plain},
+		{"what stands in many links is", "HTTP/1.1 200 OK\r\nX-Powered-By: PHP\r\nContent-Type: text/html\r\n\r\n", "answer/200 powered-by/php type/text/html" + plain},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			port := w.web(says(tt.answer))
 			w.name("a.example A 127.0.0.1")
-			v := visit(t, w.prober(), fmt.Sprintf("http://a.example:%d/banana/page?x=1", port))
+			v := visit(t, w.prober(), fmt.Sprintf("http://a.example:%d/banana/page.php?x=html", port))
 			if got := factsOf(v)["a.example"]; got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
