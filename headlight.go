@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -321,10 +322,17 @@ type Explanation struct {
 	Said []evidence.Entry
 	// More says that there are more entries than Said holds.
 	More bool
+	// Server is what the newest visit of the link's host has shown of its server,
+	// and ServerSeen when that was, to the minute; empty and zero if none has.
+	Server     []ServerFact
+	ServerSeen time.Time
+	// LeadsTo is the host to which the link led when it was visited, "" if it was
+	// not or led nowhere.
+	LeadsTo string
 }
 
 // Explain reads from memory what the table holds for each rung of the link, and
-// from disk who said it, at most limit entries.
+// from disk who said it, at most limit entries, and what visits have shown.
 func (s *Service) Explain(ctx context.Context, l link.Link, limit int) (Explanation, error) {
 	now := s.clock.now()
 	p := s.policy.Load()
@@ -335,16 +343,28 @@ func (s *Service) Explain(ctx context.Context, l link.Link, limit int) (Explanat
 			subjects = append(subjects, r.Subject)
 		}
 	}
-	said, more, err := s.Said(ctx, limit, subjects...)
-	x.Said, x.More = said, more
+	var err error
+	if x.Said, x.More, err = s.Said(ctx, limit, subjects...); err != nil {
+		return x, err
+	}
+	if x.Server, x.ServerSeen, err = s.server(ctx, l, now); err != nil {
+		return x, err
+	}
+	x.LeadsTo, err = s.leadsTo(ctx, l)
 	return x, err
 }
 
 // Said gives the newest entries about the subjects, newest first, at most limit.
+// What servers have shown is left out, unless one of the subjects is a fact: there
+// is more of it than of all else, and the newest is told by [Service.Explain].
 func (s *Service) Said(ctx context.Context, limit int, subjects ...evidence.Subject) (said []evidence.Entry, more bool, err error) {
+	facts := slices.ContainsFunc(subjects, func(x evidence.Subject) bool { return x.Kind == evidence.Fact })
 	for e, err := range s.log.About(ctx, subjects...) {
 		if err != nil {
 			return said, more, err
+		}
+		if e.Assertion == evidence.Shows && !facts {
+			continue
 		}
 		if len(said) == limit {
 			return said, true, nil

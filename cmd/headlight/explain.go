@@ -19,6 +19,8 @@ type explanation struct {
 	Verdict verdict          `json:"verdict"`
 	Change  string           `json:"would_change"`
 	Network *network         `json:"network"`
+	LeadsTo string           `json:"leads_to"`
+	Server  *shown           `json:"server"`
 	Rungs   []rung           `json:"rungs"`
 	Said    []evidence.Entry `json:"said"`
 	More    bool             `json:"more"`
@@ -29,6 +31,15 @@ type network struct {
 	Prefix string `json:"prefix"`
 	AS     uint32 `json:"as"`
 	Name   string `json:"name"`
+}
+
+// shown is what the server of the link's host showed when it was last visited.
+type shown struct {
+	Seen  time.Time `json:"seen"`
+	Facts []struct {
+		Weight float64 `json:"weight"`
+		Text   string  `json:"text"`
+	} `json:"facts"`
 }
 
 // rung is what the table holds of one subject of the ladder.
@@ -65,7 +76,7 @@ func explainCommand() *command {
 		name: "explain", group: groupAsk,
 		synopsis: []string{"explain [-json] [-limit N] URL"},
 		short:    "show the whole ladder of a link, and who said what",
-		about: `Draws the ladder that the verdict on a link rests on, from the public suffix down to the URL itself: for each rung how many bad and good units of evidence it holds, in the memory of days and in that of months, what it adds to the verdict (in log-odds, natural logarithm; above 0 speaks against the link), and whose word is behind it. Below stands who said what and when, newest first.
+		about: `Draws the ladder that the verdict on a link rests on, from the public suffix down to the URL itself: for each rung how many bad and good units of evidence it holds, in the memory of days and in that of months, what it adds to the verdict (in log-odds, natural logarithm; above 0 speaks against the link), and whose word is behind it. If the host was visited, what its server showed stands below, and what each of it weighs. Last stands who said what and when, newest first.
 
 A unit is a day on which something below the rung was judged: a URL up to the site, a site above it.`,
 		examples: []string{
@@ -123,8 +134,15 @@ func (x *explanation) print(o *output) {
 	if n := x.Network; n != nil {
 		o.printf("  its address is of %s, announced by AS%d %s\n", printable(n.Prefix), n.AS, printable(n.Name))
 	}
+	if x.LeadsTo != "" {
+		o.printf("  leads to host %s, as a visit has shown (the path is not kept)\n", printable(x.LeadsTo))
+	}
 	o.printf("\n%s\n", o.bold("The ladder, from the widest rung:"))
 	x.ladder().print(o)
+	if x.Server != nil {
+		o.printf("\n%s\n", o.bold("Its server, as a visit on "+x.Server.Seen.Local().Format("2006-01-02 15:04")+" has shown it:"))
+		x.Server.table().print(o)
+	}
 	o.print("\n")
 	if len(x.Said) == 0 {
 		o.print("Nobody said anything of it.\n")
@@ -191,6 +209,15 @@ func (x *explanation) ladder() *table {
 			cell{bar(r.Weight), weightStyle(r.Weight)},
 			cell{text: r.behind()},
 		)
+	}
+	return t
+}
+
+func (s *shown) table() *table {
+	t := &table{columns: []column{{name: "FACT", flexible: true}, {name: "WEIGHT", right: true}, {name: ""}}, indent: 2}
+	for i := range s.Facts {
+		f := &s.Facts[i]
+		t.add(cell{text: printable(f.Text)}, cell{signed(f.Weight), weightStyle(f.Weight)}, cell{bar(f.Weight), weightStyle(f.Weight)})
 	}
 	return t
 }

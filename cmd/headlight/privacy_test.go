@@ -135,6 +135,9 @@ func TestTextIsForgotten(t *testing.T) {
 	if !ledger {
 		t.Error("the ledger does not hold the visit of visited.example")
 	}
+	if !bytes.Contains(s.export(t), []byte(`"assertion":"shows","object":{"kind":"fact","key":"server/kit-panel"}`)) {
+		t.Error("the log does not hold what the server of visited.example has shown")
+	}
 	// The sightings of what was asked must be there, sealed, or the test looked
 	// at a server that had learnt nothing.
 	for _, host := range []string{"door.example", "milter.example", "sms.example"} {
@@ -237,6 +240,9 @@ func (p *privacyServer) askEverything(t *testing.T) int {
 	post("/v1/check", `{"links":["http://visited.example:`+port+`/SECRET?x=SECRET"]}`)
 	if r := <-p.world.heads; !strings.Contains(r.RequestURI, marker) {
 		t.Errorf("the server was asked for %s, want the whole link", r.RequestURI)
+	}
+	for !bytes.Contains(p.ask(t, http.MethodGet, "/v1/subjects/host/visited.example", ""), []byte(`"server":{`)) {
+		// what it has shown is in the log a moment later
 	}
 	post("/v1/check", `{"links":["http://door.example/?q=SECRET"]}`)
 	p.ask(t, http.MethodGet, "/visits?line="+next()+"&host="+next()+"&time="+next(), "")

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"os"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -87,9 +88,16 @@ func (w *outside) ServeDNS(rw dns.ResponseWriter, q *dns.Msg) {
 	rw.WriteMsg(m)
 }
 
-// ServeHTTP implements http.Handler: it remembers, and says nothing but that
-// /to/HOST/PATH is at http://HOST/PATH.
+// ServeHTTP implements http.Handler: it remembers, and says nothing but what it
+// is, that /to/HOST/PATH is at http://HOST/PATH, and in every way what it was
+// asked for.
 func (w *outside) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	echo := path.Base(r.URL.Path)
+	rw.Header().Set("Server", "Kit-Panel/3.1 (secret build)")
+	rw.Header().Set("X-Powered-By", echo)
+	rw.Header().Set("Content-Type", "text/"+strings.ToLower(echo)+"; x="+echo)
+	rw.Header().Set("Content-Disposition", `attachment; filename="`+echo+"."+echo+`"`)
+	rw.Header().Set("X-"+echo, echo)
 	if place, ok := strings.CutPrefix(r.URL.Path, "/to/"); ok {
 		rw.Header().Set("Location", "http://"+place)
 		rw.WriteHeader(http.StatusFound)

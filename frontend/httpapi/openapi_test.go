@@ -269,6 +269,11 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	_, err := svc.Append(t.Context(), evidence.Record{
 		Rater: "service/probe", Subject: host, Assertion: evidence.ResolvesTo, Object: addr, Count: 1,
 		Expires: time.Now().Add(time.Hour),
+	}, evidence.Record{
+		Rater: "service/probe", Subject: host, Assertion: evidence.Shows, Object: evidence.FactOf(evidence.FactServer, "nginx"), Count: 1,
+	}, evidence.Record{
+		Rater: "service/probe", Subject: evidence.Subject{Kind: evidence.URL, Key: "bad.example/pay"}, Assertion: evidence.RedirectsTo,
+		Object: evidence.Subject{Kind: evidence.Sealed, Key: "worse.example/#/#0000000000002"}, Count: 1,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -341,7 +346,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	send("/v1/reviews/{id}", request{path: "/v1/reviews/0000000000002", token: operatorSecret, body: `{"assertion":"dismiss"}`})
 	send("/v1/visits/halt", request{path: "/v1/visits/halt", token: operatorSecret, body: `{"halt":true}`})
 	for _, key := range []string{"url/" + url.PathEscape("http://bad.example/pay"), "url/anchored.example%2Fx", "host/bad.example", "tenant/bad.example",
-		"domain/bad.example", "addr/192.0.2.1", "as/64500", "suffix/example", "prefix/192.0.2.0%2F24", "planet/x", "url/%230000000000002"} {
+		"domain/bad.example", "addr/192.0.2.1", "as/64500", "suffix/example", "prefix/192.0.2.0%2F24", "fact/server%2Fnginx", "planet/x", "url/%230000000000002"} {
 		send("/v1/subjects/{kind}/{key}", request{path: "/v1/subjects/" + key, token: operatorSecret})
 	}
 	// The events of streams are met in the tests of changes.

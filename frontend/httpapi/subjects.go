@@ -117,6 +117,13 @@ func (c *call) explain(subject evidence.Subject, l link.Link, limit int) error {
 		b = append(b, `,"name":`...)
 		b = append(appendString(b, n.Name), '}')
 	}
+	if x.LeadsTo != "" && subject.Kind == evidence.URL {
+		b = append(b, `,"leads_to":`...)
+		b = appendString(b, x.LeadsTo)
+	}
+	if len(x.Server) > 0 {
+		b = appendServer(b, &x)
+	}
 	b = append(b, `,"rungs":[`...)
 	for i := range x.Rungs {
 		if i > 0 {
@@ -136,6 +143,28 @@ func (c *call) explain(subject evidence.Subject, l link.Link, limit int) error {
 	c.out = append(b, "}\n"...)
 	c.send(http.StatusOK, jsonType, c.out)
 	return nil
+}
+
+// appendServer writes what the server of the host has shown.
+func appendServer(b []byte, x *headlight.Explanation) []byte {
+	b = append(b, `,"server":{"seen":`...)
+	b = appendTime(b, x.ServerSeen)
+	b = append(b, `,"facts":[`...)
+	for i := range x.Server {
+		f := &x.Server[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"name":`...)
+		b = appendString(b, f.Name.String())
+		b = append(b, `,"value":`...)
+		b = appendString(b, f.Value)
+		b = append(b, `,"weight":`...)
+		b = appendNumber(b, f.Weight)
+		b = append(b, `,"text":`...)
+		b = append(appendString(b, FactSentence(f.Name, f.Value)), '}')
+	}
+	return append(b, "]}"...)
 }
 
 // network is that of a subject whose host is an address.
@@ -168,17 +197,13 @@ func (c *call) appendSaid(b []byte, e *evidence.Entry) []byte {
 	b = append(b, `,"rater":`...)
 	b = appendString(b, c.mayKnow(e.Rater))
 	b = append(b, `,"subject":`...)
-	subject := e.Subject
-	if subject.Kind == evidence.Sealed { // its traits are for the fold
-		subject.Key, _, _ = strings.Cut(subject.Key, "/~")
-	}
-	b = appendSubject(b, subject)
+	b = appendSubject(b, withoutTraits(e.Subject))
 	b = append(b, `,"assertion":"`...)
 	b = append(b, e.Assertion.String()...)
 	b = append(b, '"')
 	if e.Object != (evidence.Subject{}) {
 		b = append(b, `,"object":`...)
-		b = appendSubject(b, e.Object)
+		b = appendSubject(b, withoutTraits(e.Object))
 	}
 	b = append(b, `,"count":`...)
 	b = strconv.AppendUint(b, uint64(e.Count), 10)
@@ -187,6 +212,14 @@ func (c *call) appendSaid(b []byte, e *evidence.Entry) []byte {
 		b = appendTime(b, e.Expires)
 	}
 	return append(b, '}')
+}
+
+// withoutTraits is a subject without what is for the fold of a sealed URL.
+func withoutTraits(s evidence.Subject) evidence.Subject {
+	if s.Kind == evidence.Sealed {
+		s.Key, _, _ = strings.Cut(s.Key, "/~")
+	}
+	return s
 }
 
 // appendRating writes what the table holds of one subject.
