@@ -7,6 +7,9 @@ func (t *Table) Voice(rater string) float64 {
 	return float64(t.trust.reporters[rater].voice(t.clock.day())) / wholeVoice
 }
 
+// SnapshotVersion is the one that is written and read.
+const SnapshotVersion = snapshotVersion
+
 // Bounds of what is kept of users.
 const (
 	MaxReporters = maxReporters

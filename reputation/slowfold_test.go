@@ -883,6 +883,12 @@ func FuzzSnapshot(f *testing.F) {
 	table := reputation.NewTable(key)
 	applyAll(table, key, randomRecords(rand.New(rand.NewPCG(1, 1)), key, 30, 5, false))
 	applyAll(table, key, usersRecords(rand.New(rand.NewPCG(1, 1)), 60, 5))
+	applyAll(table, key, []evidence.Record{
+		{Time: start, Rater: "service/probe", Count: 1, Subject: evidence.Subject{Kind: evidence.Host, Key: "www.one.example"},
+			Assertion: evidence.ResolvesTo, Object: evidence.Subject{Kind: evidence.Addr, Key: "192.0.2.1"}},
+		{Time: start, Rater: "service/probe", Count: 1, Subject: evidence.Subject{Kind: evidence.Host, Key: "www.one.example"},
+			Assertion: evidence.Shows, Object: evidence.FactOf(evidence.FactServer, "nginx")},
+	})
 	var b bytes.Buffer
 	if _, err := table.WriteTo(&b); err != nil {
 		f.Fatal(err)
@@ -899,6 +905,9 @@ func FuzzSnapshot(f *testing.F) {
 		}
 		data := snapshotOf(head, shard, int(number)%1024)
 		got, err := reputation.ReadTable(bytes.NewReader(data), key)
+		if errors.Is(err, reputation.ErrSnapshotVersion) {
+			t.Fatal("the frame is not right")
+		}
 		if err != nil {
 			if got != nil || !knownSnapshotError(err) {
 				t.Fatalf("%v, %v", got, err)
@@ -931,7 +940,7 @@ func snapshotChunks(b []byte) (chunks [][]byte) {
 }
 
 func snapshotOf(head, shard []byte, number int) []byte {
-	b := binary.LittleEndian.AppendUint32([]byte("headlght"), 4)
+	b := binary.LittleEndian.AppendUint32([]byte("headlght"), reputation.SnapshotVersion)
 	for i := range 1 + 1024 + 1 {
 		var chunk []byte
 		switch i {
