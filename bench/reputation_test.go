@@ -258,8 +258,9 @@ func trafficURL(i int) (url, host string, bad bool) {
 }
 
 // learnt builds a table by traffic: each link is seen once at two addresses, and
-// the bad ones are reported a minute later.
-func learnt(links int) *reputation.Table {
+// the bad ones are reported a minute later. If it was visited, a server shows ten
+// facts.
+func learnt(links int, visited bool) *reputation.Table {
 	t := reputation.NewTable(tableKey)
 	seq := uint64(0)
 	say := func(at time.Time, rater string, s evidence.Subject, a evidence.Assertion, o evidence.Subject) {
@@ -278,6 +279,11 @@ func learnt(links int) *reputation.Table {
 			say(at, evidence.SightingRater, addr, evidence.OriginatedBy, evidence.Subject{Kind: evidence.AS, Key: fmt.Sprint(64512 + net>>6)})
 		}
 		say(at, evidence.SightingRater, tableKey.Seal(l), evidence.Seen, evidence.Subject{})
+		if visited {
+			for _, fact := range shownBy(i, bad) {
+				say(at.Add(10*time.Second), "service/probe", evidence.Subject{Kind: evidence.Host, Key: host}, evidence.Shows, fact)
+			}
+		}
 		if bad {
 			say(at.Add(time.Minute), "feed/one", evidence.Subject{Kind: evidence.URL, Key: l.URL()}, evidence.Phishing, evidence.Subject{})
 		}
@@ -285,13 +291,33 @@ func learnt(links int) *reputation.Table {
 	return t
 }
 
+// shownBy is what the server of the i-th link shows.
+func shownBy(i int, bad bool) []evidence.Subject {
+	software, shape := [...]string{"nginx", "apache", "cloudflare", "litespeed"}[i%4], uint64(i%300)
+	if bad {
+		shape = uint64(i % 20)
+	}
+	return []evidence.Subject{
+		evidence.FactOf(evidence.FactAnswer, "200"), evidence.FactOf(evidence.FactServer, software), evidence.FactOf(evidence.FactType, "text/html"),
+		evidence.FactOf(evidence.FactHTTP, "1.1"), evidence.FactOf(evidence.FactShape, fmt.Sprintf("%016x", shape)), evidence.FactOf(evidence.FactTLS, "1.3"),
+		evidence.FactOf(evidence.FactCertificate, "let-s-encrypt"), evidence.FactOf(evidence.FactCertificateAge, "month"),
+		evidence.FactOf(evidence.FactCertificateNames, "few"), evidence.FactOf(evidence.FactHSTS, "yes"),
+	}
+}
+
 // BenchmarkJudgeLearnt judges with everything on: two addresses a host with
-// their networks, all markers, and a trained lexicon. Half of the links are in
+// their networks, all markers, and a trained lexicon; where visited, with what the
+// servers of those in the table have shown. Half of the links are in
 // the table, half are new, in an order that no cache foresees.
 func BenchmarkJudgeLearnt(b *testing.B) {
-	for _, n := range []int{30_000, 300_000} {
-		b.Run(fmt.Sprintf("%d_links", n), func(b *testing.B) {
-			t := learnt(n)
+	for _, bench := range []struct {
+		n       int
+		visited bool
+		name    string
+	}{{30_000, false, "30000_links"}, {30_000, true, "30000_visited"}, {300_000, false, "300000_links"}} {
+		b.Run(bench.name, func(b *testing.B) {
+			n := bench.n
+			t := learnt(n, bench.visited)
 			links := make([]link.Link, 1<<16)
 			for i := range links {
 				url, _, _ := trafficURL(int(uint64(i) * 0x9e3779b97f4a7c15 >> 20 % uint64(2*n)))
