@@ -1,5 +1,7 @@
 package reputation
 
+import "headlight.example/evidence"
+
 // Voice is the weight of a user's word, 0 to 1.
 func (t *Table) Voice(rater string) float64 {
 	t.mu.Lock()
@@ -31,4 +33,21 @@ func (m *Model) LessonOfToken(z float64, bad bool) float64 {
 	learner := model{Model: *m}
 	learner.teach(&s, []uint32{7}, bad, 1, false)
 	return float64(learner.lexicon.Load()[7].z)
+}
+
+// PutFacts puts the tokens of facts into an entry, in an order of names, and gives
+// what the entry then has for each name.
+func (t *Table) PutFacts(order []int, token func(name int) uint32) (got [evidence.NumFacts]uint32) {
+	w := [5]uint64{tagFacts | maxDay<<16 | (24*60-1)<<minuteAt}
+	seen := factsTime(&w)
+	for _, name := range order {
+		setFact(&w, evidence.FactName(name), token(name))
+	}
+	if tagOf(&w) != tagFacts || factsTime(&w) != seen {
+		panic("the head of the entry is overwritten")
+	}
+	for name := range got {
+		got[name] = t.fact(&w, evidence.FactName(name))
+	}
+	return got
 }

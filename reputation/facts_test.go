@@ -238,6 +238,40 @@ func TestAHostShowsWhatItsNewestVisitHasShown(t *testing.T) {
 	}
 }
 
+// Each name has a place of its own: what is put there is read there, whatever was
+// there before, and nowhere else.
+func TestFactsHaveTheirPlaces(t *testing.T) {
+	table := reputation.NewTable(&evidence.Key{7})
+	none := table.PutFacts(nil, nil)
+	all := make([]int, evidence.NumFacts)
+	for i := range all {
+		all[i] = i
+	}
+	flags := table.PutFacts(all, func(int) uint32 { return 1 })
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		order := append(r.Perm(evidence.NumFacts), r.Perm(evidence.NumFacts)...)[:r.IntN(2*evidence.NumFacts)]
+		want := none
+		got := table.PutFacts(order, func(name int) uint32 {
+			want[name] = 1 + r.Uint32N(1<<evidence.TokenBits-1)
+			if r.IntN(3) == 0 {
+				want[name] = 1<<evidence.TokenBits - 1
+			}
+			token := want[name]
+			if evidence.FactName(name) >= evidence.FactHSTS {
+				want[name] = flags[name] // it is there or not
+			}
+			return token
+		})
+		if got != want {
+			t.Fatalf("after %v: got %x, want %x", order, got, want)
+		}
+	}
+	if none != [evidence.NumFacts]uint32{} || flags[evidence.FactHSTS] == flags[evidence.FactCSP] {
+		t.Errorf("of no facts: %x, of all: %x", none, flags)
+	}
+}
+
 // Where a host is and what it shows are kept side by side.
 func TestAHostThatMovesShowsWhatItShowed(t *testing.T) {
 	s := tell(t)
