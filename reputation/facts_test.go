@@ -238,6 +238,18 @@ func TestAHostShowsWhatItsNewestVisitHasShown(t *testing.T) {
 	}
 }
 
+func TestATableGoesOnTheSameAfterASnapshotWithFacts(t *testing.T) {
+	s := tell(t)
+	s.serve(4)
+	copied := *s
+	copied.table = roundTrip(t, s.table, s.key)
+	s.serve(4)
+	copied.serve(4)
+	if s.table.Sum() != copied.table.Sum() {
+		t.Error("it goes on otherwise")
+	}
+}
+
 // Each name has a place of its own: what is put there is read there, whatever was
 // there before, and nowhere else.
 func TestFactsHaveTheirPlaces(t *testing.T) {
