@@ -434,7 +434,7 @@ func forgettable(w *[5]uint64, today uint16) bool {
 		return false // whatever it is: this is the way of most
 	}
 	idle := today - uint16(w[0])
-	const child = 1 << 7 // of the flags, see entry
+	const child = 1 << 7                                                // of the flags, see entry
 	if flags := w[4] >> 56; (w[3]|w[4])<<16 == 0 && flags&^child == 0 { // nothing bad, and no rank: most
 		return idle > forgetRung || flags == child && idle > forgetChild
 	}
