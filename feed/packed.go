@@ -5,13 +5,14 @@ import (
 	"bytes"
 	"compress/bzip2"
 	"compress/flate"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash"
 	"hash/crc32"
 	"io"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // SizeError says that a list is bigger than it may be.

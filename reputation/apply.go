@@ -256,19 +256,16 @@ func (t *Table) praise(tg *target, d uint16, w weight) {
 	e.child = true
 	e.advance(d)
 	if e.markGood(d) {
-		t.put(tg.child, at, &e)
-		t.credit(tg.child, &tg.lad, t.above(tg), d, w)
+		t.credit(tg.child, &e, at, &tg.lad, t.above(tg), d, w)
 	}
 }
 
-// credit adds a good unit that is already marked in the child. It reports
-// whether it is one for the rungs above the tenant too.
-func (t *Table) credit(child uint64, lad *ladder, above []uint64, d uint16, w weight) (counted bool) {
-	e, at := t.open(child)
-	e.child = true
-	e.advance(d)
+// credit adds a good unit of a day that is marked in the child, an entry that was
+// opened and moved to that day, and puts that back. It reports whether the unit is
+// one for the rungs above the tenant too.
+func (t *Table) credit(child uint64, e *entry, at place, lad *ladder, above []uint64, d uint16, w weight) (counted bool) {
 	e.addGood(d, w)
-	t.put(child, at, &e)
+	t.put(child, at, e)
 	for _, i := range own {
 		h := lad[i]
 		if h == 0 {
@@ -305,8 +302,7 @@ func (t *Table) review(tg *target, r *evidence.Record, d uint16, at int64) {
 			e.child = true
 			e.advance(d)
 			e.markGood(d)
-			t.put(child, at, &e)
-			t.credit(child, &tg.lad, t.above(tg), d, reviewUnit)
+			t.credit(child, &e, at, &tg.lad, t.above(tg), d, reviewUnit)
 		}
 	case r.Assertion == evidence.Retracted:
 		t.retract(tg, t.raters.lookup(group))

@@ -50,7 +50,8 @@ const (
 
 	minSlope    = .5
 	maxSlope    = 4.
-	leastBelief = 1e-6 // in a label
+	leastBelief = 1e-6      // in a label
+	leastStep   = 1. / 4096 // by which a token's weight moves; smaller ones add up in its z
 )
 
 // lexicon holds what is known of tokens.
@@ -176,8 +177,9 @@ func (m *model) spell(tokens []uint32, g, alpha float64) {
 		if excess := math.Abs(z) - m.Lambda1; excess > 0 {
 			w = float32(-math.Copysign(excess, z) / ((m.Beta+math.Sqrt(n))/alpha + m.Lambda2))
 		}
-		if after := math.Float32bits(w); after != before {
-			at.w.Store(after)
+		// A store that readers see costs as much as all the rest.
+		if math.Abs(float64(w-math.Float32frombits(before))) > leastStep {
+			at.w.Store(math.Float32bits(w))
 		}
 	}
 }

@@ -278,7 +278,9 @@ func (t *Table) comeOfAge(s *sighting, now int64) {
 	for _, h := range s.marks {
 		t.touched ^= t.touch(h)
 	}
-	if child, ok := t.get(s.lad[rungURL]); s.flags&wasReported != 0 || ok && child.isBad() {
+	d := dayOf(s.at)
+	child, childAt := t.open(s.lad[rungURL])
+	if s.flags&wasReported != 0 || child.isBad() {
 		if s.flags&wasReported == 0 {
 			s.flags |= wasReported | taughtBad // it was known when it was seen
 		}
@@ -295,12 +297,14 @@ func (t *Table) comeOfAge(s *sighting, now int64) {
 		}
 	}
 	s.flags |= wasCredited
-	if t.credit(s.lad[rungURL], &s.lad, s.rungsAbove(), dayOf(s.at), s.weight) {
+	child.child = true
+	child.advance(d)
+	if t.credit(s.lad[rungURL], &child, childAt, &s.lad, s.rungsAbove(), d, s.weight) {
 		s.flags |= wasAbove
 	}
 	for i, h := range s.marks {
 		if s.gave&(1<<i) != 0 {
-			t.addTo(h, dayOf(s.at), s.weight)
+			t.addTo(h, d, s.weight)
 		}
 	}
 	s.flags |= wasCounted
