@@ -31,11 +31,13 @@ func NewChange(removals []uint32, additions []byte) *Change {
 }
 
 var (
-	WriteV4Raw  = writeV4Raw
-	WriteV4Rice = writeV4Rice
-	WriteV5     = writeV5
-	ReadToken   = readToken
-	FromBase64  = fromBase64
+	WriteV4Raw    = writeV4Raw
+	WriteV4Rice   = writeV4Rice
+	WriteV5       = writeV5
+	ReadToken     = readToken
+	FromBase64    = fromBase64
+	ReadPlain     = readPlain
+	AppendMatches = appendMatches
 )
 
 func (t Token) Append(id [4]byte) []byte { return t.append(nil, id) }

@@ -13,7 +13,8 @@
 // Messages are read and written by google.golang.org/protobuf with code generated
 // from v4/v4.proto and v5/v5.proto: one definition serves both protobuf and JSON,
 // with their rules for names, numbers and base64, that hand-written codecs would
-// have to have twice. Large lists are encoded once and written as they are.
+// have to have twice. Large lists are encoded once and written as they are; questions
+// about URLs that look as usual are read and answered by hand, several times as fast.
 //
 // While there is no edition yet the answer is 503, so that nobody takes an empty
 // list for the truth. URLs and hashes that are asked for reach no log and no metric.
