@@ -16,42 +16,59 @@ import (
 // is or comes out as U+FFFD; there is no error, because a reader would be shown
 // something all the same.
 func decodeCharset(s, charset string) string {
+	switch enc, mark := encodingOf(s, charset); enc {
+	case nil:
+		return s[mark:]
+	case utf7:
+		return decodeUTF7(s)
+	default:
+		return decodeWith(enc, s[mark:])
+	}
+}
+
+// utf7 stands for UTF-7, which has no encoding in x/text.
+var utf7 = encoding.Replacement
+
+// encodingOf gives the encoding of a text, nil if it is UTF-8 as it stands, and the
+// length of the byte order mark before it.
+func encodingOf(s, charset string) (enc encoding.Encoding, mark int) {
 	switch {
 	case strings.HasPrefix(s, "\xef\xbb\xbf"):
-		return s[3:]
-	case strings.HasPrefix(s, "\xff\xfe"), strings.HasPrefix(s, "\xfe\xff"):
-		return decodeWith(unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM), s)
+		return nil, 3
+	case strings.HasPrefix(s, "\xff\xfe"):
+		return unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), 2
+	case strings.HasPrefix(s, "\xfe\xff"):
+		return unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM), 2
 	}
 	charset = strings.ToLower(strings.Trim(charset, " \t\"'"))
 	switch charset {
 	case "", "utf-8", "utf8":
 		// Nothing in UTF-8 has a zero at every other place.
 		if order, ok := looksUTF16(s); ok {
-			return decodeWith(unicode.UTF16(order, unicode.IgnoreBOM), s)
+			return unicode.UTF16(order, unicode.IgnoreBOM), 0
 		}
-		return s
+		return nil, 0
 	case "utf-7", "unicode-1-1-utf-7":
-		return decodeUTF7(s)
+		return utf7, 0
 	case "utf-16":
 		// Without a mark: big end first by RFC 2781 §4.3, the other by habit.
 		if order, ok := looksUTF16(s); ok {
-			return decodeWith(unicode.UTF16(order, unicode.IgnoreBOM), s)
+			return unicode.UTF16(order, unicode.IgnoreBOM), 0
 		}
 	}
-	enc := otherCharsets[charset]
-	if enc == nil {
+	if enc = otherCharsets[charset]; enc == nil {
 		var err error
 		if enc, err = htmlindex.Get(charset); err != nil || enc == encoding.Replacement {
 			if utf8.ValidString(s) {
-				return s
+				return nil, 0
 			}
 			enc = charmap.Windows1252
 		}
 	}
 	if keepsASCII(charset) && allASCII(s) {
-		return s
+		return nil, 0
 	}
-	return decodeWith(enc, s)
+	return enc, 0
 }
 
 // otherCharsets are found in mail, but not in HTML, which makes some of them

@@ -27,6 +27,7 @@ type walk struct {
 	part  string // MIME part being looked at
 	found int    // links yielded so far
 	done  bool   // the consumer has had enough, or maxFound is reached
+	edits *edits // of a message that is written anew; or nil
 }
 
 // give yields a link. What follows it in its part, unscanned, is reported when
@@ -101,6 +102,7 @@ type htmlScan struct {
 	baseHref string
 	depth    int // documents in attributes around this one
 	base     base
+	unit     unit // what is looked at for URLs, if the document is written anew
 
 	nested   bool   // inside what is markup to some clients only; such places do not nest
 	unclosed uint32 // raw elements known to have no end tag before the end of what is scanned
@@ -427,8 +429,10 @@ func (h *htmlScan) rawText(s string, pos int, what uint32, name string) int {
 	}
 	switch kind {
 	case elScript:
+		h.in(unit{start: pos, end: end})
 		h.script(h.doc[pos:end], pos, true)
 	case elStyle:
+		h.in(unit{start: pos, end: end})
 		h.css(h.doc[pos:end], pos, true)
 	case elText:
 		h.gap()

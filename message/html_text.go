@@ -75,6 +75,12 @@ func (h *htmlScan) flushRun() {
 	if !h.worthJoining(pieces) {
 		return
 	}
+	around := h.unit
+	h.findInPieces(pieces)
+	h.unit = around
+}
+
+func (h *htmlScan) findInPieces(pieces []piece) {
 	if p := pieces[0]; len(pieces) == 1 && isPlain(h.doc[p.start:p.end]) {
 		h.findIn(h.doc[p.start:p.end], p.start)
 		return
@@ -88,7 +94,7 @@ func (h *htmlScan) flushRun() {
 		}
 		r.buf = appendText(r.buf, &r.from, h.doc[p.start:p.end], p.start)
 	}
-	h.findJoined(string(r.buf))
+	h.findJoined(string(r.buf), pieces)
 }
 
 func (h *htmlScan) worthJoining(pieces []piece) bool {
@@ -111,6 +117,10 @@ func (h *htmlScan) findIn(s string, offset int) {
 			h.w.fail(err)
 		} else {
 			f.Offset += offset
+			if h.w.edits != nil {
+				end := f.Offset + len(f.Raw)
+				h.in(unit{start: f.Offset, end: end, shown: f.Raw, pieces: []piece{{start: f.Offset, end: end}}})
+			}
 			h.give(f)
 		}
 		return !h.w.done
@@ -123,7 +133,7 @@ func (h *htmlScan) findIn(s string, offset int) {
 // sheet alone, so the text between two cuts is read by itself too: in
 // "<b>www.example.org</b><span>Call us</span>" the joined reading has nothing.
 // What the joined reading has already is not yielded twice.
-func (h *htmlScan) findJoined(text string) {
+func (h *htmlScan) findJoined(text string, pieces []piece) {
 	r := &h.run
 	r.finds = h.findAll(r.finds[:0], text, 0)
 	if len(r.cuts) > 0 {
@@ -152,7 +162,13 @@ func (h *htmlScan) findJoined(text string) {
 		}
 		slices.SortStableFunc(r.finds, func(a, b Found) int { return a.Offset - b.Offset })
 	}
-	for _, f := range r.finds {
+	end := 0
+	for i, f := range r.finds {
+		if h.w.edits != nil && f.Offset >= end { // else it is in the unit of one before
+			start := f.Offset
+			end = behindAll(r.finds[i:])
+			h.in(unit{start: r.from.of(start), end: r.from.of(end), shown: text[start:end], pieces: pieces})
+		}
 		f.Offset = r.from.of(f.Offset)
 		h.give(f)
 	}

@@ -31,6 +31,7 @@ func (h *htmlScan) reportTag(what uint32, vml bool) {
 		h.shown.alternative(h.attr(attrAlt))
 	}
 	for _, a := range h.attrs {
+		h.in(unitOf(a, what))
 		switch a.what {
 		case attrHref:
 			h.reportHref(a, what, vml)
@@ -95,7 +96,7 @@ func (h *htmlScan) reportHref(a attr, what uint32, vml bool) {
 		h.give(f)
 		return
 	}
-	if !h.inAnchor && !f.Link.IsZero() {
+	if !h.inAnchor && !f.Link.IsZero() && !h.w.edits.bad(&f) { // else its text is looked at as well
 		h.openAnchor()
 	}
 	h.give(f)
@@ -196,6 +197,9 @@ func (h *htmlScan) give(f Found) {
 	if h.fixed >= 0 {
 		f.Offset = h.fixed
 	}
+	if h.w.edits != nil {
+		h.edit(&f)
+	}
 	switch {
 	case !h.inAnchor:
 		h.w.give(f, h.left(f))
@@ -206,7 +210,11 @@ func (h *htmlScan) give(f Found) {
 		h.w.give(f, h.left(f))
 	}
 	if f.Marks&Script != 0 && f.Link.IsZero() {
+		h.flushRun()
+		run := h.run // which may be in the midst of its own links
+		h.run = textRun{}
 		h.script(f.Raw, f.Offset, false) // javascript:location="http://…"
+		h.run = run
 	}
 }
 
@@ -257,7 +265,7 @@ func (h *htmlScan) srcdoc(a attr) {
 	}
 	var rooms htmlRooms
 	inner := newHTMLScan(h.w, v, &rooms)
-	inner.fixed, inner.depth = at, h.depth+1
+	inner.fixed, inner.depth, inner.unit = at, h.depth+1, h.unit
 	inner.document()
 }
 

@@ -27,35 +27,44 @@ const (
 func mailLinks(s string) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		m := &mailWalk{walk: walk{yield: yield}}
-		m.message(s, "", 0)
+		m.message(s, place{}, 0)
 	}
 }
 
 // A mailWalk goes through the parts of one mail.
 type mailWalk struct {
 	walk
-	parts   int
-	decoded int // bytes of text looked at
+	parts     int
+	decoded   int  // bytes of text looked at
+	seals     bool // look for what makes it sealed only
+	sealed    bool // there is something
+	raw       raw  // what the text at hand was decoded from
+	rewritten []edit
 }
 
-// message looks at a message whose parts are numbered from prefix on: "" for
+// message looks at a message whose parts are numbered from at.prefix on: "" for
 // the mail itself, "2." for a message that is its part 2.
-func (m *mailWalk) message(s, prefix string, depth int) {
+func (m *mailWalk) message(s string, at place, depth int) {
+	whole := s
 	for strings.HasPrefix(s, "From ") || strings.HasPrefix(s, ">From ") {
 		s = behindLine(s) // the envelope line of an mbox
 	}
 	h, body, over := readHeader(s)
-	m.part = prefix + "HEADER"
+	m.part = at.prefix + "HEADER"
+	m.raw = raw{start: -1}
 	if over > 0 {
 		m.bound("header", over)
 	}
 	for _, f := range h.shown {
-		m.field(f)
+		if !m.seals {
+			m.field(f)
+		}
 	}
+	m.rewrite("")
 	if len(body) == len(s) && s != "" && looksHTML(s) {
 		h.contentType = "text/html" // nothing but a body
 	}
-	m.entity(&h, body, place{prefix + "1", prefix}, depth, "")
+	m.entity(&h, body, place{at.prefix + "1", at.prefix, at.within(len(whole) - len(body))}, depth, "")
 }
 
 // field looks at a field that the reader is shown or that holds links.
@@ -108,7 +117,19 @@ func (m *mailWalk) listField(v string, unsubscribe bool) {
 // A place is where an entity stands: its number, and what the numbers of its
 // parts begin with. They differ in more than a dot for the body of a message
 // only, whose parts are counted as the message's own (RFC 9051 §6.4.5.1).
-type place struct{ number, prefix string }
+// start is where it begins in the mail; -1 if an encoding stands between.
+type place struct {
+	number, prefix string
+	start          int
+}
+
+// within gives the place in the mail of byte i.
+func (p place) within(i int) int {
+	if p.start < 0 {
+		return -1
+	}
+	return p.start + i
+}
 
 // entity looks at one part. usual is the type of a part that names none.
 func (m *mailWalk) entity(h *header, body string, at place, depth int, usual string) {
@@ -120,6 +141,8 @@ func (m *mailWalk) entity(h *header, body string, at place, depth int, usual str
 	}
 	encoding := mediaType(h.encoding)
 	kind := kindOf(media, fileName(h))
+	m.sealed = m.sealed || sealing[media]
+	m.raw = raw{at.start, body, encoding}
 	if depth == maxDepth && (kind == kindMultipart || kind == kindMail) {
 		m.bound("depth", len(body))
 		return
@@ -129,7 +152,10 @@ func (m *mailWalk) entity(h *header, body string, at place, depth int, usual str
 		m.multipart(h, body, at, encoding, depth+1)
 	case kindMail:
 		// RFC 2046 §5.2.1 forbids to encode a message; some do.
-		m.message(m.within(decodeTransfer(body, encoding)), at.number+".", depth+1)
+		if isEncoding(encoding) {
+			at.start = -1
+		}
+		m.message(m.within(decodeTransfer(body, encoding)), place{prefix: at.number + ".", start: at.start}, depth+1)
 	case kindNone:
 		if media == "application/octet-stream" && looksHTML(decodeTransfer(body[:min(len(body), 256)], encoding)) {
 			m.leaf(h, decodeTransfer(body, encoding), kindHTML)
@@ -159,6 +185,7 @@ func (m *mailWalk) multipart(h *header, body string, at place, encoding string, 
 		// RFC 2045 §6.4 forbids to encode a multipart; some do.
 		if encoding == "base64" || encoding == "quoted-printable" {
 			body = m.within(decodeTransfer(body, encoding))
+			at.start = -1
 		}
 		if first, ok = nextDelimiter(body, 0, boundary); !ok {
 			boundary = guessBoundary(body)
@@ -166,6 +193,7 @@ func (m *mailWalk) multipart(h *header, body string, at place, encoding string, 
 		}
 	}
 	if !ok { // no parts at all
+		m.raw = raw{at.start, body, ""}
 		m.leaf(new(header), body, sniff(body))
 		return
 	}
@@ -174,7 +202,7 @@ func (m *mailWalk) multipart(h *header, body string, at place, encoding string, 
 		around = at.prefix + "TEXT" // all of the message's body
 	}
 	m.part = around
-	m.textPart(body[:first.start])
+	m.around(body[:first.start], at.start)
 	usual := "text/plain"
 	if mediaType(h.contentType) == "multipart/digest" {
 		usual = "message/rfc822" // RFC 2046 §5.1.5
@@ -185,7 +213,7 @@ func (m *mailWalk) multipart(h *header, body string, at place, encoding string, 
 		switch {
 		case from.closing:
 			m.part = around
-			m.textPart(content)
+			m.around(content, at.within(from.end))
 		case m.parts >= maxParts:
 			m.part = at.prefix + strconv.Itoa(n)
 			m.bound("parts", len(body)-from.end)
@@ -197,13 +225,22 @@ func (m *mailWalk) multipart(h *header, body string, at place, encoding string, 
 			if over > 0 {
 				m.bound("header", over)
 			}
-			m.entity(&part, text, place{number, number + "."}, depth, usual)
+			m.entity(&part, text, place{number, number + ".", at.within(next.start - len(text))}, depth, usual)
 			n++
 		}
 		if !more {
 			return
 		}
 		from = next
+	}
+}
+
+// around looks at what stands between no delimiters.
+func (m *mailWalk) around(text string, start int) {
+	m.raw = raw{start, text, ""}
+	if !m.seals {
+		m.textPart(text)
+		m.rewrite("")
 	}
 }
 
@@ -273,19 +310,24 @@ func (m *mailWalk) leaf(h *header, text string, kind partKind) {
 		charset = declaredCharset(text)
 	}
 	text = decodeCharset(text, charset)
-	switch kind {
-	case kindHTML:
+	if m.seals {
+		m.sealed = m.sealed || hasArmor(text)
+		return
+	}
+	switch {
+	case kind == kindHTML:
 		m.html(text)
-	case kindLines:
-		m.textPart(unfoldLines(text))
-	default:
-		// RFC 3676 §4. With DelSp=no no link crosses a line.
-		if strings.EqualFold(param(h.contentType, "format"), "flowed") && strings.EqualFold(param(h.contentType, "delsp"), "yes") {
-			m.flowedPart(text)
-			return
+	case kind == kindLines:
+		if m.edits == nil { // else what is folded stays
+			text = unfoldLines(text)
 		}
 		m.textPart(text)
+	case strings.EqualFold(param(h.contentType, "format"), "flowed") && strings.EqualFold(param(h.contentType, "delsp"), "yes"):
+		m.flowedPart(text) // RFC 3676 §4; with DelSp=no no link crosses a line
+	default:
+		m.textPart(text)
 	}
+	m.rewrite(charset)
 }
 
 // unfoldLines joins the folded lines of a calendar or card and resolves its

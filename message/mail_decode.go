@@ -18,6 +18,15 @@ var sextets = func() (t [256]uint8) {
 	return t
 }()
 
+// isEncoding is true of what decodeTransfer undoes.
+func isEncoding(encoding string) bool {
+	switch encoding {
+	case "base64", "quoted-printable", "x-uuencode", "uuencode", "x-uue", "uue":
+		return true
+	}
+	return false
+}
+
 // decodeTransfer undoes a Content-Transfer-Encoding. An unknown one is taken
 // for none.
 func decodeTransfer(s, encoding string) string {
@@ -31,7 +40,7 @@ func decodeTransfer(s, encoding string) string {
 			return s
 		}
 		b.Grow(len(s))
-		decodeQuoted(&b, s)
+		decodeQuoted(&b, s, nil)
 	case "x-uuencode", "uuencode", "x-uue", "uue":
 		b.Grow(len(s) / 4 * 3)
 		decodeUU(&b, s)
@@ -97,15 +106,22 @@ func copyGroup(out []byte, group uint32, have int) int {
 }
 
 // decodeQuoted reads quoted-printable, RFC 2045 §6.7. What looks encoded and
-// is not stays as it is.
-func decodeQuoted(b *strings.Builder, s string) {
+// is not stays as it is. from, if not nil, is told where the text comes from.
+func decodeQuoted(b *strings.Builder, s string, from *places) {
+	whole := len(s)
 	for {
+		if from != nil {
+			from.step(b.Len(), whole-len(s))
+		}
 		i := strings.IndexByte(s, '=')
 		if i < 0 {
 			b.WriteString(s)
 			return
 		}
 		b.WriteString(s[:i])
+		if from != nil {
+			from.step(b.Len(), whole-len(s)+i)
+		}
 		s = s[i+1:]
 		if len(s) >= 2 {
 			if hi, lo := hexDigit(s[0]), hexDigit(s[1]); hi < 16 && lo < 16 {

@@ -48,6 +48,9 @@ func (w *walk) textPart(s string) {
 	s = s[:textBound(s)]
 	t := textScan{s: s, next: nextSign(s, 0)}
 	for t.find() && w.give(t.f, whole-t.f.Offset) {
+		if w.edits.bad(&t.f) {
+			w.edits.put(t.f.Offset, t.f.Offset+len(t.f.Raw), defang(t.f.Raw))
+		}
 		if t.cut > 0 {
 			w.bound("length", t.cut)
 		}

@@ -61,16 +61,23 @@ func (w *walk) flowedPart(s string) {
 		for at+1 < len(joins) && joins[at+1].at <= f.Offset {
 			at++
 		}
+		last := at
 		for _, j := range joins[at+1:] {
 			if j.at >= f.Offset+len(f.Raw) {
 				break
 			}
+			last++
 			if j.broken {
 				f.Marks |= Broken
 			}
 		}
+		end := f.Offset + len(f.Raw)
 		if at < len(joins) {
+			end += joins[last].origin - joins[last].at
 			f.Offset += joins[at].origin - joins[at].at
+		}
+		if w.edits.bad(&f) {
+			w.edits.put(f.Offset, end, defang(f.Raw))
 		}
 		if !w.give(f, whole-f.Offset) {
 			return
