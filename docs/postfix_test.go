@@ -3,6 +3,7 @@
 package docs_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"os"
@@ -286,4 +287,55 @@ func TestPostfix(t *testing.T) {
 			t.Errorf("the mail has a forged field:\n%s", mail)
 		}
 	})
+}
+
+func TestPostfixRewrites(t *testing.T) {
+	t.Parallel()
+	page, port, dir := open(t, "postfix.md"), freePort(t), t.TempDir()
+	serve(t, dir, "listen = \"127.0.0.1:0\"\n"+page.file("rewrite.toml", "8891", port))
+	p := startPostfix(t, page.file("main.cf", "8891", port, "/etc/postfix/", "$config_directory/"), page.file("headlight_header_checks"))
+	const (
+		bad      = "http://phishing.headlight.example/a?b=c"
+		good     = "http://nobody-knows.example/a"
+		fangless = "hxxp://phishing[.]headlight[.]example/a?b=c"
+	)
+	html := "<p>Dear G\u00fcnther, <a href=\"" + bad + "\">" + bad + "</a> or <a href=\"" + good + "\">this</a></p>"
+	inert := "<p>Dear G\u00fcnther, <a href=\"https://linkcheck.example.org/?host=phishing.headlight.example\">" + fangless + "</a> or <a href=\"" + good + "\">this</a></p>"
+	in64 := func(s string) string {
+		return "Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: base64\n\n" + base64.StdEncoding.EncodeToString([]byte(s)) + "\n"
+	}
+	for _, test := range []struct{ name, in, want, rewritten string }{
+		{"text", "\nsee " + bad + "\nor " + good + "\n", "\nsee " + fangless + "\nor " + good + "\n", "all"},
+		{"html", "Content-Type: text/html; charset=utf-8\n\n" + html + "\n", "Content-Type: text/html; charset=utf-8\n\n" + inert + "\n", "all"},
+		{"base64", "Content-Type: multipart/alternative; boundary=x\n\n--x\n\nsee " + good + "\n--x\n" + in64(html) + "--x--\n",
+			"Content-Type: multipart/alternative; boundary=x\n\n--x\n\nsee " + good + "\n--x\n" + lines(in64(inert)) + "--x--\n", "all"},
+		{"quoted", "Content-Transfer-Encoding: quoted-printable\n\nGr=C3=BC=C3=9Fe http://phishing.head=\nlight.example/a?b=3Dc =E2=80=94\n",
+			"Content-Transfer-Encoding: quoted-printable\n\nGr=C3=BC=C3=9Fe =\n" + strings.ReplaceAll(fangless, "=", "=3D") + "=\n =E2=80=94\n", "all"},
+		{"signed", "Content-Type: multipart/signed; protocol=\"application/pgp-signature\"; boundary=x\n\n--x\n\nsee " + bad + "\n--x\nContent-Type: application/pgp-signature\n\nabc\n--x--\n", "", "none"},
+		{"good", "\nsee " + good + "\n", "", ""},
+	} {
+		if test.want == "" {
+			test.want = test.in
+		}
+		file := write(t, filepath.Join(dir, test.name), "From: someone@example.com\nTo: reader@example.org\nSubject: "+test.name+"\nDate: Fri, 27 Nov 2026 12:00:00 +0000\nMessage-Id: <"+test.name+"@example.com>\nMIME-Version: 1.0\n"+test.in)
+		if answer := p.send("unused", "--data", "@"+file); !strings.HasPrefix(answer, "250 ") {
+			t.Errorf("%s: answered with %q", test.name, answer)
+		}
+		mail := p.delivered(test.name)
+		if !strings.HasSuffix(strings.TrimRight(mail, "\n"), strings.TrimRight("MIME-Version: 1.0\n"+test.want, "\n")) {
+			t.Errorf("%s: want it to end in\n%s\ngot\n%s", test.name, test.want, mail)
+		}
+		if m := regexp.MustCompile(`(?m)^X-Headlight: .*?(?:; rewritten=(.*))?$`).FindStringSubmatch(mail); m == nil || m[1] != test.rewritten {
+			t.Errorf("%s: the field is %q, want rewritten=%s", test.name, m, test.rewritten)
+		}
+	}
+}
+
+// lines breaks the last line of a text as base64 is broken.
+func lines(s string) string {
+	head, body, _ := strings.Cut(s, "\n\n")
+	for i := 76; i < len(strings.TrimRight(body, "\n")); i += 77 {
+		body = body[:i] + "\n" + body[i:]
+	}
+	return head + "\n\n" + body
 }

@@ -51,6 +51,6 @@ func (c *Config) milter() (milter.Config, error) {
 	}
 	return milter.Config{
 		Suspicious: suspicious, Dangerous: dangerous,
-		Exempt: c.Milter.Exempt, Contact: c.Contact, MaxBytes: c.Limits.ScanBytes,
+		Exempt: c.Milter.Exempt, Lookup: c.DNS.Lookup, Contact: c.Contact, MaxBytes: c.Limits.ScanBytes,
 	}, nil
 }

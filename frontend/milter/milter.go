@@ -41,22 +41,23 @@ type Action uint8
 
 const (
 	Tag        Action = iota // it goes on
+	Rewrite                  // its links of that level are made inert; if it is signed or encrypted, as Tag
 	Quarantine               // it waits in the mail server's hold queue
 	Reject                   // its sender is told with 550 5.7.1
 )
 
-var actionNames = [...]string{Tag: "tag", Quarantine: "quarantine", Reject: "reject"}
+var actionNames = [...]string{Tag: "tag", Rewrite: "rewrite", Quarantine: "quarantine", Reject: "reject"}
 
 func (a Action) String() string { return actionNames[a] }
 
-// ParseAction reads "tag", "quarantine" or "reject".
+// ParseAction reads "tag", "rewrite", "quarantine" or "reject".
 func ParseAction(s string) (Action, error) {
 	for a, name := range actionNames {
 		if s == name {
 			return Action(a), nil
 		}
 	}
-	return 0, fmt.Errorf("%q: want tag, quarantine or reject", s)
+	return 0, fmt.Errorf("%q: want tag, rewrite, quarantine or reject", s)
 }
 
 // Config says what becomes of mails. The zero value of each field is a default
@@ -68,6 +69,9 @@ type Config struct {
 	// Exempt are local parts of addresses, such as "abuse": a mail that is for
 	// nobody else is at most tagged, since whoever reports a bad link sends it.
 	Exempt []string
+	// Lookup is a URL of a page about a host, which is put behind it, for Rewrite
+	// to have links of HTML lead to; "": they lead nowhere.
+	Lookup string
 	// Contact is named to the sender of a mail that is rejected: whom to ask.
 	Contact string
 	// MaxBytes bounds the text of one mail; 0: 32 MiB.

@@ -18,12 +18,14 @@ type mta struct {
 	conn  net.Conn
 	r     *bufio.Reader
 	steps uint32
+	body  bool // the body may be changed
 	skip  bool // no more of this body is wanted
 }
 
 // Bits of the protocol.
 const (
 	allActions = 0x1ff
+	changeBody = 0x02
 	allSteps   = 0x1fffff
 	maySkip    = 0x400
 	quietField = 0x80
@@ -45,9 +47,11 @@ func dial(t testing.TB, conn net.Conn, version, steps uint32) *mta {
 	if got := binary.BigEndian.Uint32([]byte(data)); got > version || got > 6 {
 		t.Fatalf("version %d was answered with %d", version, got)
 	}
-	if got := binary.BigEndian.Uint32([]byte(data[4:])); got != 0x31 {
-		t.Errorf("actions %#x are asked for, want adding and changing fields and quarantine", got)
+	actions := binary.BigEndian.Uint32([]byte(data[4:]))
+	if actions&^changeBody != 0x31 {
+		t.Errorf("actions %#x are asked for, want adding and changing fields and quarantine", actions)
 	}
+	m.body = actions&changeBody != 0
 	m.steps = binary.BigEndian.Uint32([]byte(data[8:]))
 	if m.steps&^steps != 0 {
 		t.Fatalf("steps %#x were answered with %#x", steps, m.steps)
@@ -109,6 +113,8 @@ func (m *mta) ask(code byte, data string, quiet uint32) {
 type outcome struct {
 	inserted   []string // "Name: value", the topmost last
 	removed    []string // "Name 3"
+	body       string   // in its place
+	chunks     []int    // of how many bytes it came
 	quarantine string
 	reply      string // "accept", or the SMTP reply
 	skipped    bool
@@ -181,6 +187,12 @@ func (m *mta) decision() (o outcome) {
 				m.t.Errorf("field %s is changed to %q", name, value)
 			}
 			o.removed = append(o.removed, fmt.Sprint(name, " ", binary.BigEndian.Uint32([]byte(data[:4]))))
+		case 'b':
+			if !m.body {
+				m.t.Error("the body is changed, which was not asked for")
+			}
+			o.body += data
+			o.chunks = append(o.chunks, len(data))
 		case 'q':
 			o.quarantine = strings.TrimSuffix(data, "\x00")
 		case 'a':

@@ -35,6 +35,7 @@ const (
 // What we answer.
 const (
 	replyAccept     = 'a'
+	replyBody       = 'b' // a chunk of another body
 	replyContinue   = 'c'
 	replyInsert     = 'i' // a header field at a place
 	replyChange     = 'm' // the nth field of a name; to nothing: remove it
@@ -46,6 +47,7 @@ const (
 // Actions that are asked for.
 const (
 	actAddFields    = 0x01
+	actChangeBody   = 0x02 // if links are to be rewritten
 	actChangeFields = 0x10
 	actQuarantine   = 0x20
 	actWanted       = actAddFields | actChangeFields | actQuarantine

@@ -40,6 +40,7 @@ type mail struct {
 	text   []byte // not to be changed once it has been judged
 	fields int    // of its header
 	inBody bool
+	bodyAt int       // where it begins in text
 	over   string    // the first bound that it is over
 	held   int64     // of the server's memory
 	until  time.Time // when all of its body must have come
@@ -130,7 +131,9 @@ func (c *session) answer(p packet) error {
 	case cmdEnd:
 		c.begin()
 		c.body(p)
-		c.decide()
+		if err := c.decide(); err != nil {
+			return err
+		}
 		if err := c.flush(); err != nil {
 			return err
 		}
@@ -158,10 +161,14 @@ func (c *session) agree(data []byte) error {
 		return fmt.Errorf("version %d of the protocol is too old", version)
 	}
 	version = min(version, newestVersion)
-	c.actions = binary.BigEndian.Uint32(data[4:]) & actWanted
+	wanted := uint32(actWanted)
+	if c.s.cfg.Suspicious == Rewrite || c.s.cfg.Dangerous == Rewrite {
+		wanted |= actChangeBody
+	}
+	c.actions = binary.BigEndian.Uint32(data[4:]) & wanted
 	c.steps = binary.BigEndian.Uint32(data[8:]) & stepsWanted
-	if c.actions != actWanted {
-		c.s.log.Warn("the mail server does not let us add and remove header fields and quarantine", "actions", c.actions)
+	if c.actions != wanted {
+		c.s.log.Warn("the mail server does not let us do all that we may have to", "actions", c.actions, "wanted", wanted)
 	}
 	c.agreed = true
 	c.s.know(c)
@@ -269,6 +276,7 @@ func (c *session) startBody() {
 		if c.room(2) {
 			c.mail.text = append(c.mail.text, "\r\n"...)
 		}
+		c.mail.bodyAt = len(c.mail.text)
 	}
 }
 

@@ -27,23 +27,19 @@ type verdict struct {
 	worst     headlight.Finding // zero if there are no links
 	id        string            // of the worst link; "" if it leads to no server
 	unscanned string            // what bound it is over; "" if none
+	rewritten string            // of its bad links: "all", "some" or "none"; "" if they were not to be
+	bad       map[string]string // the links to be rewritten, and the hosts that they are about
 }
 
 // judge finds and judges the links of the mail.
 func (c *session) judge() (v verdict) {
 	defer func() {
 		if p := recover(); p != nil {
-			// What is panicked with may hold the mail's text, unless the
-			// runtime made it.
-			attrs := []any{"stack", string(debug.Stack())}
-			if e, ok := p.(runtime.Error); ok {
-				attrs = append(attrs, "err", e)
-			}
-			c.s.log.Error("mail passed, as looking at it panicked", attrs...)
+			c.panicked(p)
 			v = verdict{level: reputation.Unknown, unscanned: "fault"}
 		}
 	}()
-	scan := c.s.svc.CheckMessage(message.Mail, unsafe.String(unsafe.SliceData(c.mail.text), len(c.mail.text)))
+	scan := c.s.svc.CheckMessage(message.Mail, c.mail.string())
 	v = verdict{level: scan.Level, links: len(scan.Links), unscanned: c.mail.over}
 	if v.unscanned == "" && len(scan.Unscanned) > 0 {
 		v.unscanned = scan.Unscanned[0].Bound
@@ -57,6 +53,12 @@ func (c *session) judge() (v verdict) {
 			f.Verdict.Level == v.worst.Verdict.Level && f.Verdict.Score > v.worst.Verdict.Score {
 			v.worst = *f
 		}
+		if !f.Link.IsZero() && c.s.cfg.of(f.Verdict.Level) == Rewrite {
+			if v.bad == nil {
+				v.bad = make(map[string]string)
+			}
+			v.bad[f.Link.String()] = about(f).Host()
+		}
 	}
 	if l := v.link(); !l.IsZero() {
 		v.id = c.s.svc.ID(l)
@@ -64,12 +66,28 @@ func (c *session) judge() (v verdict) {
 	return v
 }
 
-// link is the one that the verdict is about: of a wrapped one that inside.
-func (v *verdict) link() link.Link {
-	if !v.worst.Inner.IsZero() {
-		return v.worst.Inner
+// panicked tells the operator of a bug. What is panicked with may hold the mail's
+// text, unless the runtime made it.
+func (c *session) panicked(p any) {
+	attrs := []any{"stack", string(debug.Stack())}
+	if e, ok := p.(runtime.Error); ok {
+		attrs = append(attrs, "err", e)
 	}
-	return v.worst.Verdict.Link
+	c.s.log.Error("mail passed, as looking at it panicked", attrs...)
+}
+
+// string is the text of the mail, which is not to be changed from here on.
+func (m *mail) string() string { return unsafe.String(unsafe.SliceData(m.text), len(m.text)) }
+
+// link is the one that the verdict is about.
+func (v *verdict) link() link.Link { return about(&v.worst) }
+
+// about is the link that a finding is about: of a wrapped one that inside.
+func about(f *headlight.Finding) link.Link {
+	if !f.Inner.IsZero() {
+		return f.Inner
+	}
+	return f.Verdict.Link
 }
 
 func (v *verdict) threat() string {
@@ -79,15 +97,20 @@ func (v *verdict) threat() string {
 	return ""
 }
 
+// of is what becomes of mails of a level.
+func (cfg *Config) of(l reputation.Level) Action {
+	switch l {
+	case reputation.Suspicious:
+		return cfg.Suspicious
+	case reputation.Dangerous:
+		return cfg.Dangerous
+	}
+	return Tag
+}
+
 // action is what becomes of the mail.
 func (c *session) action(v *verdict) Action {
-	action := Tag
-	switch v.level {
-	case reputation.Suspicious:
-		action = c.s.cfg.Suspicious
-	case reputation.Dangerous:
-		action = c.s.cfg.Dangerous
-	}
+	action := c.s.cfg.of(v.level)
 	if c.mail.recipients > 0 && c.mail.exempt == c.mail.recipients {
 		action = Tag
 	}
@@ -98,27 +121,35 @@ func (c *session) action(v *verdict) Action {
 }
 
 // decide judges the mail and answers what is to be done with it.
-func (c *session) decide() {
+func (c *session) decide() error {
 	if c.mail.own > maxForged || len(c.mail.forged) > maxForged {
 		// To pass it with forged fields in it would be to vouch for them.
 		c.s.log.Info("mail rejected for its many forged fields", "queue", c.queue)
 		c.add(replyCode, fmt.Appendf(nil, "550 5.7.1 Message refused: it has more than %d %s fields\x00", maxForged, fieldName))
-		return
+		return nil
 	}
 	v := c.judge()
 	action := c.action(&v)
+	if action == Rewrite {
+		if err := c.rewrite(&v); err != nil {
+			return err
+		}
+		if v.rewritten == "none" {
+			action = Tag
+		}
+	}
 	c.s.metrics.judged(v.level, action)
 	if v.unscanned != "" {
 		c.s.metrics.unscanned.Inc()
 	}
 	host := v.link().Host()
 	if action != Tag {
-		c.s.log.Info("mail "+[...]string{Quarantine: "quarantined", Reject: "rejected"}[action],
+		c.s.log.Info("mail "+[...]string{Rewrite: "rewritten", Quarantine: "quarantined", Reject: "rejected"}[action],
 			"queue", c.queue, "level", v.level.String(), "threat", v.threat(), "host", host, "id", v.id)
 	}
 	if action == Reject {
 		c.add(replyCode, c.refusal(&v))
-		return
+		return nil
 	}
 	c.removeForged()
 	if c.actions&actAddFields != 0 {
@@ -129,6 +160,7 @@ func (c *session) decide() {
 		c.add(replyQuarantine, v.reason(), []byte{0})
 	}
 	c.add(replyAccept)
+	return nil
 }
 
 // removeForged removes the fields that speak for us, the last first, since each
@@ -180,6 +212,7 @@ func (v *verdict) field() []byte {
 	param("threat", v.threat())
 	param("host", v.link().Host())
 	param("id", v.id)
+	param("rewritten", v.rewritten)
 	param("unscanned", v.unscanned)
 	return b
 }
