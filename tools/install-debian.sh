@@ -21,6 +21,8 @@ want prosody prosody
 want ejabberdctl ejabberd
 want firefox-esr firefox-esr
 want bearerbox kannel
+want node nodejs
+want npm npm
 [ -x /usr/lib/kannel/test/fakesmsc ] || need+=(kannel-extras)
 [ -d /usr/lib/prosody/modules/mod_firewall ] || need+=(prosody-modules)
 [ -d /usr/lib/python3/dist-packages/slixmpp ] || need+=(python3-slixmpp)
