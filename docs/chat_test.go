@@ -157,9 +157,8 @@ const (
 )
 
 // exchange has clients talk, and looks at what arrives. Carol is on a server that
-// Eve's server asks; both are "" if there is none. inRooms says that rooms
-// retract messages, rather than warn.
-func exchange(t *testing.T, c *chat, head server, between *between, carol, eve string, inRooms bool) {
+// Eve's server asks; both are "" if there is none.
+func exchange(t *testing.T, c *chat, head server, between *between, carol, eve string) {
 	t.Helper()
 	const bad, odd = "http://phishing.headlight.example/", "http://suspicious.headlight.example/"
 	blocked := func(name, as, xml string) {
@@ -259,14 +258,19 @@ func exchange(t *testing.T, c *chat, head server, between *between, carol, eve s
 	if s := c.sees(bob, `urn:xmpp:message-retract:1" id="early"`); !strings.Contains(s, warning) {
 		t.Errorf("the retraction says %s", s)
 	}
-	await(t, "the room is warned", func() bool {
-		for _, s := range c.got(bob, warning) {
-			if strings.Contains(s, `from="`+room) && (!inRooms || strings.Contains(s, `urn:xmpp:message-retract:1" id="`+roomID[1]+`"`)) {
-				return true
-			}
-		}
-		return false
-	})
+	retracted := func(who, part string) {
+		t.Helper()
+		await(t, who+" sees that the room takes it back", func() bool {
+			return slices.ContainsFunc(c.got(who, `urn:xmpp:message-retract:1" id="`+roomID[1]+`"`), func(s string) bool {
+				return strings.Contains(s, `from="`+room+`"`) && strings.Contains(s, `urn:xmpp:message-moderate:1" by="`+room+`"`) && strings.Contains(s, warning) && strings.Contains(s, part)
+			})
+		})
+	}
+	retracted(alice, "")
+	retracted(bob, "")
+	// And who reads the room's archive later.
+	c.send(bob, "<iq id='archive' to='%s' type='set'><query xmlns='urn:xmpp:mam:2'/></iq>", room)
+	retracted(bob, "urn:xmpp:forward:0")
 
 	// What bob reports is evidence.
 	c.send(alice, to+"<body>http://spammer.example/buy and http://en.wikipedia.org/wiki/Spam</body></message>")

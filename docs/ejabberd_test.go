@@ -77,5 +77,5 @@ func TestEjabberd(t *testing.T) {
 	})
 	carol, eve := "carol@"+here, "eve@"+there
 	c := startChat(t, c2s, component, alice, bob, "component:"+bot, carol, eve+":"+otherPort)
-	exchange(t, c, head, between, carol, eve, false)
+	exchange(t, c, head, between, carol, eve)
 }

@@ -60,5 +60,5 @@ func TestProsody(t *testing.T) {
 	await(t, "Prosody answers", func() bool { return strings.Contains(prosody.out.String(), "Activated service 'c2s'") })
 	carol, eve := "carol@"+here, "eve@"+there
 	c := startChat(t, c2s, component, alice, bob, "component:"+bot, carol, eve+":"+otherPort)
-	exchange(t, c, head, between, carol, eve, true)
+	exchange(t, c, head, between, carol, eve)
 }

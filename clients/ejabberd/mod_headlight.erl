@@ -16,10 +16,11 @@
 
 -export([start/2, stop/1, reload/3, depends/2, mod_options/1, mod_opt_type/1, mod_doc/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, code_change/3]).
--export([user_send_packet/1, s2s_receive_packet/1, component_send_packet/1]).
+-export([user_send_packet/1, s2s_receive_packet/1, component_send_packet/1, muc_filter_message/3]).
 
 -define(NS_WARNING, <<"urn:headlight:warning:0">>).
 -define(NS_RETRACT, <<"urn:xmpp:message-retract:1">>).
+-define(NS_MODERATE, <<"urn:xmpp:message-moderate:1">>).
 -define(NS_REPORT, <<"urn:xmpp:reporting:1">>).
 
 %% Of one message, no more than Headlight takes in one question. What is beyond
@@ -79,6 +80,7 @@ init([Host | _]) ->
     ejabberd_hooks:add(user_send_packet, Host, ?MODULE, user_send_packet, 40),
     ejabberd_hooks:add(s2s_receive_packet, Host, ?MODULE, s2s_receive_packet, 40),
     ejabberd_hooks:add(component_send_packet, ?MODULE, component_send_packet, 40),
+    ejabberd_hooks:add(muc_filter_message, Host, ?MODULE, muc_filter_message, 90), % after mod_mam
     self() ! listen,
     erlang:send_after(60000, self(), forget),
     {ok, #state{host = Host, table = Table}}.
@@ -92,7 +94,8 @@ start_client(Profile) ->
 terminate(_Reason, #state{host = Host}) ->
     ejabberd_hooks:delete(user_send_packet, Host, ?MODULE, user_send_packet, 40),
     ejabberd_hooks:delete(s2s_receive_packet, Host, ?MODULE, s2s_receive_packet, 40),
-    ejabberd_hooks:delete(component_send_packet, ?MODULE, component_send_packet, 40).
+    ejabberd_hooks:delete(component_send_packet, ?MODULE, component_send_packet, 40),
+    ejabberd_hooks:delete(muc_filter_message, Host, ?MODULE, muc_filter_message, 90).
 
 handle_call(_Request, _From, S) -> {reply, ok, S}.
 
@@ -178,11 +181,8 @@ act(#message{lang = Lang} = Msg, Host, Verdicts) ->
             ejabberd_router:route_error(Msg, xmpp:err_policy_violation(<<"Not delivered: ", Text/binary, ", id ", Id/binary, ".">>, Lang)),
             drop;
         warn ->
-            remember(Msg, Host, Verdicts),
-            warn(Msg, <<"Warning: ", Text/binary, ".">>, warning(maps:get(<<"level">>, Worst), link_host(Worst), Id));
-        pass ->
-            remember(Msg, Host, Verdicts),
-            Msg
+            warn(remember(Msg, Host, Verdicts), <<"Warning: ", Text/binary, ".">>, warning(maps:get(<<"level">>, Worst), link_host(Worst), Id));
+        pass -> remember(Msg, Host, Verdicts)
     end.
 
 rank(#{<<"level">> := Level}) -> rank(Level);
@@ -318,12 +318,30 @@ now_ms() -> erlang:system_time(millisecond).
 
 table(Host) -> gen_mod:get_module_proc(Host, ?MODULE).
 
-%% Remembers a message that goes on, by the ids of the verdicts on its links.
-remember(#message{from = From, to = To, type = Type, id = Id}, Host, Verdicts) ->
+%% Remembers a message that goes on, by the ids of the verdicts on its links. In it
+%% is what a room needs to know of that.
+remember(#message{from = From, to = To, type = Type, id = Id} = Msg, Host, Verdicts) ->
     Table = table(Host),
-    [ets:insert(Table, {V, now_ms(), {From, To, Type, Id, Link}})
+    Watched = [{V, now_ms(), {From, To, Type, Id, Link}}
      || #{<<"id">> := V, <<"level">> := Level, <<"link">> := Link} <- Verdicts,
-        V /= <<>>, Level /= <<"safe">>, To /= undefined, ets:info(Table, size) < ?MAX_WATCHED].
+        V /= <<>>, Level /= <<"safe">>, To /= undefined, ets:info(Table, size) < ?MAX_WATCHED],
+    ets:insert(Table, Watched),
+    case Type of
+        groupchat -> xmpp:put_meta(Msg, ?MODULE, {Table, Watched});
+        _ -> Msg
+    end.
+
+%% A room gives the messages that it keeps ids of its own, which a retraction needs.
+muc_filter_message(#message{meta = #{?MODULE := {Table, Watched}, mam_archived := true, stanza_id := Id}} = Msg, _Room, _Nick) ->
+    try
+        [begin
+            ets:delete_object(Table, W),
+            ets:insert(Table, {V, Time, {From, To, groupchat, {kept, integer_to_binary(Id)}, Link}})
+         end || {V, Time, {From, To, _, _, Link}} = W <- Watched, lists:member(W, ets:lookup(Table, V))]
+    catch error:badarg -> ok % the module has been stopped
+    end,
+    Msg;
+muc_filter_message(Acc, _Room, _Nick) -> Acc.
 
 changed(Host, #{<<"id">> := Id, <<"host">> := LinkHost, <<"from">> := Before, <<"to">> := Level}) ->
     Action = action(Host, Level),
@@ -343,7 +361,9 @@ take_back(Host, {From, To, Type, MsgId, _Link}, Action, Level, LinkHost, Id) ->
     case {Type, Action} of
         {groupchat, _} ->
             case mod_muc:find_online_room(To#jid.luser, To#jid.lserver) of
-                {ok, Room} -> mod_muc_room:service_message(Room, Text);
+                {ok, Room} ->
+                    [retract(Host, Room, To, Kept, Text, warning(Level, LinkHost, Id)) || {kept, Kept} <- [MsgId], Action == block],
+                    mod_muc_room:service_message(Room, Text); % for who does not know retractions, or comes later
                 error -> ok % a room of another server
             end;
         {_, block} when MsgId /= <<>> -> % XEP-0424
@@ -352,6 +372,21 @@ take_back(Host, {From, To, Type, MsgId, _Link}, Action, Level, LinkHost, Id) ->
             ejabberd_router:route(Notice#message{sub_els = [Retract, Fallback | Notice#message.sub_els]});
         _ -> % in nobody's name but ours
             ejabberd_router:route(Notice#message{from = jid:make(Host)})
+    end.
+
+%% Retracts a message of a room in the room's name (XEP-0425), for who is there and
+%% for the archive.
+retract(Host, Room, RoomJid, Kept, Text, Warning) ->
+    Retract = #xmlel{name = <<"retract">>, attrs = [{<<"xmlns">>, ?NS_RETRACT}, {<<"id">>, Kept}], children = [
+        #xmlel{name = <<"moderated">>, attrs = [{<<"xmlns">>, ?NS_MODERATE}, {<<"by">>, jid:encode(RoomJid)}]},
+        #xmlel{name = <<"reason">>, children = [{xmlcdata, Text}]}]},
+    Notice = #message{id = p1_rand:get_string(), type = groupchat, from = RoomJid, to = RoomJid, sub_els = [Retract, Warning, #hint{type = store}]},
+    {ok, State} = mod_muc_room:get_state(Room),
+    case ejabberd_hooks:run_fold(muc_filter_message, Host, Notice, [State, <<>>]) of
+        #message{} = Archived ->
+            [ejabberd_router:route(xmpp:set_to(Archived, jid:decode(Occupant)))
+             || {Occupant, _Nick, _Role} <- mod_muc_admin:get_room_occupants(RoomJid#jid.luser, RoomJid#jid.lserver)];
+        _ -> ok
     end.
 
 %%%---- Reports -------------------------------------------------------------------
