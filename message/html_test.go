@@ -245,6 +245,20 @@ func TestHTMLOffsets(t *testing.T) {
 	}
 }
 
+func TestHTMLOffsetBehindAScript(t *testing.T) {
+	const link = "http://a.example.com/x"
+	const doc = `<p>&lt;&lt;javascript:x='http:\/\/b.example.com/' <b>see</b> &amp; ` + link
+	for f, err := range message.Links(message.HTML, doc) {
+		if err == nil && f.Raw == link {
+			if at := strings.Index(doc, link); f.Offset != at {
+				t.Errorf("got offset %d, want %d", f.Offset, at)
+			}
+			return
+		}
+	}
+	t.Error("it is not found")
+}
+
 // TestHTMLLinear feeds what would make a scanner go back over its text: eight
 // times the text may not take much more than eight times as long.
 func TestHTMLLinear(t *testing.T) {
