@@ -62,7 +62,7 @@ func (c *session) defanged(v *verdict) (body, done string) {
 		return "", "none"
 	case out == text: // they were inert before
 		return "", "all"
-	case left > 0:
+	case left > 0, v.unscanned != "":
 		done = "some"
 	default:
 		done = "all"

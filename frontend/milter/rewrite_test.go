@@ -67,6 +67,11 @@ func TestALongBodyIsRewrittenInChunks(t *testing.T) {
 			t.Errorf("%d bytes came back as %v", test.n, o.chunks)
 		}
 	}
+	// Of more links than are looked at nobody says that all are rewritten.
+	o := dial(t, connect(), 6, allSteps).deliver(mail(bad+strings.Repeat(" "+good, 1000)), 65535)
+	if !strings.HasSuffix(o.field("X-Headlight"), "; rewritten=some; unscanned=links") || !strings.HasPrefix(o.body, "hxxp:") {
+		t.Errorf("of many links: %q", o.field("X-Headlight"))
+	}
 	// What cannot be held twice more, or was not seen whole, stays.
 	for name, c := range map[string]milter.Config{"memory": {Dangerous: milter.Rewrite, MaxMemory: 500_000}, "size": {Dangerous: milter.Rewrite, MaxBytes: 100_000}} {
 		o := dial(t, start(t, c)(), 6, allSteps).deliver(mail(body(150_000)), 65535)

@@ -27,7 +27,7 @@ type verdict struct {
 	worst     headlight.Finding // zero if there are no links
 	id        string            // of the worst link; "" if it leads to no server
 	unscanned string            // what bound it is over; "" if none
-	rewritten string            // of its bad links: "all", "some" or "none"; "" if they were not to be
+	rewritten string            // of its bad links: "all", "some" (at least) or "none"; "" if they were not to be
 	bad       map[string]string // the links to be rewritten, and the hosts that they are about
 }
 
