@@ -288,20 +288,22 @@ func each(n, atOnce int, f func(int)) {
 }
 
 // BenchmarkHEAD asks 10,000 hosts on loopback, 256 at once, in turns with a
-// plain client of net/http and with ours, and gives the medians.
+// plain client of net/http and with ours, and gives the medians: of the rates,
+// which depend on the servers and on what else the machine does, and of the CPU
+// time that the client takes.
 func BenchmarkHEAD(b *testing.B) {
 	s := startServers(b)
 	peer, ours := s.netHTTP(), s.prober(b)
 	eachScheme(b, func(b *testing.B, secure bool) {
-		var rates [2][]float64
-		var ratios []float64
+		var rates, cpu [2][]float64
+		var ratios, cpuRatios []float64
 		for b.Loop() {
 			round++
 			var rate [2]float64
 			for k := range 2 {
 				who := (k + round) % 2
 				head := []func(string) error{peer, ours}[who]
-				begin := time.Now()
+				begin, used := time.Now(), cpuTime(b)
 				each(hosts, inFlight, func(i int) {
 					if err := head(s.url(secure, i, round, "x")); err != nil {
 						b.Error(err)
@@ -309,12 +311,17 @@ func BenchmarkHEAD(b *testing.B) {
 				})
 				rate[who] = hosts / time.Since(begin).Seconds()
 				rates[who] = append(rates[who], rate[who])
+				cpu[who] = append(cpu[who], float64((cpuTime(b)-used).Microseconds())/hosts)
 			}
 			ratios = append(ratios, rate[1]/rate[0])
+			cpuRatios = append(cpuRatios, cpu[1][len(cpu[1])-1]/cpu[0][len(cpu[0])-1])
 		}
 		b.ReportMetric(median(rates[0]), "net/http-HEAD/s")
 		b.ReportMetric(median(rates[1]), "ours-HEAD/s")
 		b.ReportMetric(median(ratios), "ratio")
+		b.ReportMetric(median(cpu[0]), "net/http-CPU-µs/HEAD")
+		b.ReportMetric(median(cpu[1]), "ours-CPU-µs/HEAD")
+		b.ReportMetric(median(cpuRatios), "CPU-ratio")
 		b.ReportMetric(0, "ns/op")
 	})
 }
