@@ -3,6 +3,7 @@ package probe_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -190,14 +191,17 @@ func FuzzDNSAnswer(f *testing.F) {
 	})
 }
 
-// A line that is read is written as a line that reads the same; a line with a
-// changed byte is not read.
+// A line that is read is written as a line that reads the same, in the words of
+// package json; a line with a changed byte is not read.
 func FuzzLedgerLine(f *testing.F) {
 	id := probe.NewID(time.UnixMilli(1_700_000_000_000))
 	a := someAsk(id, "a.example")
 	for _, l := range []probe.Line{
 		{Ask: &a}, {Reply: &probe.Reply{Visit: id, Outcome: probe.Timeout, Addr: netip.MustParseAddrPort("192.0.2.1:80")}},
 		{Quiet: &probe.Quiet{Host: "a.example", Why: "no-visit"}},
+		{Ask: &a, Reply: &probe.Reply{Visit: id, Status: 200}, At: time.UnixMilli(1_700_000_000_001)},
+		{Reply: &probe.Reply{Visit: id, Hop: -1, Status: 404, Addr: netip.MustParseAddrPort("[fe80::1%<z\"]:443")}},
+		{Ask: &probe.Ask{Visit: id, Origin: "https://a.example/<\u2028\x7f\"\\>", Subject: a.Subject}},
 	} {
 		b, err := probe.AppendLine(nil, &l)
 		if err != nil {
@@ -217,6 +221,9 @@ func FuzzLedgerLine(f *testing.F) {
 		once, err := probe.AppendLine(nil, &l)
 		if err != nil {
 			return // it grew past the bound, or a time has no form
+		}
+		if text, err := json.Marshal(&l); err != nil || !bytes.Equal(once, probe.Checked(text)) {
+			t.Errorf("%v\n%q\n%q", err, once, text)
 		}
 		l2, err := probe.DecodeLine(once)
 		if err != nil {
