@@ -103,7 +103,8 @@ type Resolver struct {
 	cfg     ResolverConfig
 	servers []server
 	flight  singleflight.Group
-	cache   cache
+	answers cache[cacheKey, *answer]
+	names   cache[string, *Names] // put together of answers, not yet stamped
 }
 
 // NewResolver reads /etc/resolv.conf if no servers are named.
@@ -125,7 +126,8 @@ func NewResolver(cfg ResolverConfig) (*Resolver, error) {
 	for _, text := range cfg.Servers {
 		r.servers = append(r.servers, r.server(text))
 	}
-	r.cache.size = cmp.Or(cfg.CacheSize, 50_000)
+	r.answers.size = cmp.Or(cfg.CacheSize, 50_000)
+	r.names.size = max(r.answers.size/6, 1)
 	return r, nil
 }
 
@@ -193,6 +195,12 @@ func (r *Resolver) Resolve(ctx context.Context, host, domain string) Names {
 		n.Status = "not-asked"
 		return n
 	}
+	now := time.Now()
+	if known, ok := r.names.get(host, now); ok {
+		return r.stamped(known)
+	}
+	host, domain = strings.Clone(host), strings.Clone(domain) // parts of a whole link
+	n.Host = host
 	keys := [...]cacheKey{
 		{host, dns.TypeA}, {host, dns.TypeAAAA}, {optOutLabel + host, dns.TypeTXT},
 		{domain, dns.TypeNS}, {domain, dns.TypeMX}, {domain, dns.TypeSOA}, {optOutLabel + domain, dns.TypeTXT},
@@ -204,12 +212,16 @@ func (r *Resolver) Resolve(ctx context.Context, host, domain string) Names {
 	if checkName(domain) != nil {
 		asked = 3
 	}
-	var answers [len(keys)]answer
-	if !r.remembered(answers[:asked], keys[:asked]) {
-		answers = r.lookupAll(ctx, keys[:asked])
+	var answers [len(keys)]*answer
+	var wg sync.WaitGroup
+	for i := range answers {
+		if answers[i] = new(answer); i < asked {
+			wg.Go(func() { answers[i] = r.lookup(ctx, keys[i]) })
+		}
 	}
-	a4, a6, ownText, domainText := &answers[0], &answers[1], &answers[2], &answers[6]
-	ns, mx, soa := &answers[3], &answers[4], &answers[5]
+	wg.Wait()
+	a4, a6, ownText, domainText := answers[0], answers[1], answers[2], answers[6]
+	ns, mx, soa := answers[3], answers[4], answers[5]
 
 	n.Aliases, n.TTL = a4.aliases, a4.ttl
 	if len(a4.aliases) == 0 {
@@ -220,7 +232,7 @@ func (r *Resolver) Resolve(ctx context.Context, host, domain string) Names {
 	}
 	for _, a := range slices.Concat(a4.addrs, a6.addrs) {
 		if len(n.Addrs) < maxAddrs {
-			n.Addrs = append(n.Addrs, r.stamp(a))
+			n.Addrs = append(n.Addrs, Address{Addr: a})
 		}
 	}
 	switch {
@@ -235,28 +247,26 @@ func (r *Resolver) Resolve(ctx context.Context, host, domain string) Names {
 	}
 	n.NS, n.MX, n.SOA = ns.names, mx.names, soa.soa
 	n.Consent = consent(ownText, domainText)
-	return n
-}
-
-// remembered answers all questions from memory, or says that it cannot.
-func (r *Resolver) remembered(into []answer, keys []cacheKey) (all bool) {
-	now := time.Now()
-	for i, key := range keys {
-		if into[i], all = r.cache.get(key, now); !all {
-			return false
+	expires := now.Add(maxTTL)
+	for _, a := range answers[:asked] {
+		if a.expires.Before(expires) { // one that is not to be remembered was never valid
+			expires = a.expires
 		}
 	}
-	return true
+	r.names.put(host, &n, expires)
+	return r.stamped(&n)
 }
 
-// lookupAll asks at once what is not remembered.
-func (r *Resolver) lookupAll(ctx context.Context, keys []cacheKey) (answers [7]answer) {
-	var wg sync.WaitGroup
-	for i, key := range keys {
-		wg.Go(func() { answers[i] = r.lookup(ctx, key) })
+// stamped gives names whose addresses say to whom they belong now.
+func (r *Resolver) stamped(n *Names) Names {
+	s := *n
+	if r.cfg.Networks != nil {
+		s.Addrs = make([]Address, len(n.Addrs))
+		for i, a := range n.Addrs {
+			s.Addrs[i] = r.stamp(a.Addr)
+		}
 	}
-	wg.Wait()
-	return answers
+	return s
 }
 
 // consent reads the opt-outs. One no is a no; and without an answer from DNS
@@ -294,14 +304,15 @@ type answer struct {
 	texts    []string
 	soa      SOA
 	ttl      time.Duration
+	expires  time.Time // zero if it is not to be remembered
 	nxdomain bool
 	failed   bool
 }
 
 // lookup answers from memory, or asks; who asks for the same meanwhile shares
 // the answer.
-func (r *Resolver) lookup(ctx context.Context, key cacheKey) answer {
-	if a, ok := r.cache.get(key, time.Now()); ok {
+func (r *Resolver) lookup(ctx context.Context, key cacheKey) *answer {
+	if a, ok := r.answers.get(key, time.Now()); ok {
 		return a
 	}
 	ch := r.flight.DoChan(dns.Type(key.qtype).String()+" "+key.name, func() (any, error) {
@@ -309,14 +320,15 @@ func (r *Resolver) lookup(ctx context.Context, key cacheKey) answer {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTurns*r.cfg.Timeout)
 		defer cancel()
 		a := r.ask(ctx, key.name, key.qtype)
-		r.cache.put(key, a, time.Now())
-		return a, nil
+		a.expires = time.Now().Add(a.ttl)
+		r.answers.put(key, &a, a.expires)
+		return &a, nil
 	})
 	select {
 	case res := <-ch:
-		return res.Val.(answer)
+		return res.Val.(*answer)
 	case <-ctx.Done():
-		return answer{failed: true}
+		return &answer{failed: true}
 	}
 }
 
@@ -435,12 +447,12 @@ func hostName(s string) (string, bool) {
 	return name, err == nil || errors.Is(err, errSpecialName) && name != ""
 }
 
-// cache remembers answers in two generations: when the young one is full the
-// old one is forgotten. That is bounded, and costs no list to keep in order.
-type cache struct {
+// cache remembers what DNS said in two generations: when the young one is full
+// the old one is forgotten. That is bounded, and costs no list to keep in order.
+type cache[K comparable, V any] struct {
 	mu         sync.Mutex
 	size       int // entries, both generations together
-	young, old map[cacheKey]cached
+	young, old map[K]cached[V]
 }
 
 type cacheKey struct {
@@ -448,26 +460,26 @@ type cacheKey struct {
 	qtype uint16
 }
 
-type cached struct {
-	answer
+type cached[V any] struct {
+	value   V // must not be changed
 	expires time.Time
 }
 
-func (c *cache) get(k cacheKey, now time.Time) (answer, bool) {
+func (c *cache[K, V]) get(k K, now time.Time) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.young[k]
 	if !ok {
 		e, ok = c.old[k]
 	}
-	return e.answer, ok && now.Before(e.expires)
+	return e.value, ok && now.Before(e.expires)
 }
 
-func (c *cache) put(k cacheKey, a answer, now time.Time) {
+func (c *cache[K, V]) put(k K, v V, expires time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.young == nil || len(c.young) >= (c.size+1)/2 {
-		c.old, c.young = c.young, make(map[cacheKey]cached)
+		c.old, c.young = c.young, make(map[K]cached[V])
 	}
-	c.young[k] = cached{a, now.Add(a.ttl)}
+	c.young[k] = cached[V]{v, expires}
 }
