@@ -11,10 +11,11 @@ import (
 )
 
 // Guard says which addresses and ports a visit may connect to. It is asked at
-// connect time ([Guard.Control]) with the very address that the kernel will
-// connect to, so neither a name that resolves differently the second time nor
-// a redirect gets around it. The zero Guard lets the public Internet pass, on
-// ports 80 and 443. It must not be changed once in use.
+// connect time with the very address that the kernel will connect to (a visit
+// dials addresses; who dials names has [Guard.Control] for it), so neither a
+// name that resolves differently the second time nor a redirect gets around it.
+// The zero Guard lets the public Internet pass, on ports 80 and 443. It must not
+// be changed once in use.
 type Guard struct {
 	// Ports that may be connected to; nil means 80 and 443.
 	Ports []uint16

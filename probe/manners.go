@@ -103,19 +103,6 @@ func (m *manners) place(l link.Link) place {
 	return place{m.key.Hash(evidence.URL, l.URL()), m.key.Hash(evidence.Tenant, l.Tenant())}
 }
 
-// free says whether a URL and its tenant may be visited, and if not, when. It
-// takes nothing.
-func (m *manners) free(p place, now time.Time) (ok bool, again time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.sweep(now)
-	again = m.urls[p.url]
-	if t := m.tenants[p.tenant]; t.After(again) {
-		again = t
-	}
-	return !again.After(now), again
-}
-
 // take asks for a visit: if the URL and its tenant are free, and there is room
 // in the budgets of all and of one of the addresses, it is granted and counts
 // from now on. Otherwise nothing is taken; again says when to ask again. part

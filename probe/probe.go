@@ -100,15 +100,9 @@ type Prober struct {
 
 	mu      sync.Mutex
 	flights map[link.Link]*flight
-	halt    context.CancelFunc // ends the visits under way
+	halt    context.CancelFunc // ends going
 	going   context.Context    // done while halted
 	counts  [64]atomic.Uint64  // by Outcome
-}
-
-// flight is a visit under way, shared by all who ask for it.
-type flight struct {
-	done  chan struct{}
-	visit Visit
 }
 
 // New reads the last days of the ledger. It starts nothing.
@@ -127,7 +121,7 @@ func New(cfg Config) (*Prober, error) {
 		p.policy = *cfg.Policy
 	}
 	// One attempt at one address, no keep-alive, no proxy, no environment.
-	p.dialer = net.Dialer{ControlContext: p.cfg.Guard.Control, KeepAlive: -1, FallbackDelay: -1}
+	p.dialer = net.Dialer{KeepAlive: -1, FallbackDelay: -1}
 	if p.cfg.dial == nil {
 		p.cfg.dial = p.dialTCP
 	}
@@ -143,6 +137,9 @@ func (p *Prober) Halt() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.halt()
+	for _, f := range p.flights {
+		f.end(errHalted)
+	}
 }
 
 // Resume ends what Halt began.
@@ -178,16 +175,16 @@ func (p *Prober) Probe(ctx context.Context, q Question) Visit {
 		going := p.going
 		f, shared := p.flights[q.Link]
 		if !shared {
-			f = &flight{done: make(chan struct{})}
+			f = newFlight(ctx, p.cfg.Timeout)
 			p.flights[q.Link] = f
 		}
 		p.mu.Unlock()
 		if !shared {
-			p.fly(ctx, going, q, f)
+			p.fly(going, q, f)
 			return f.visit
 		}
 		select {
-		case <-f.done:
+		case <-f.landed:
 			if f.visit.Outcome != Ended {
 				return f.visit
 			}
@@ -219,26 +216,24 @@ func (p *Prober) Resolve(ctx context.Context, l link.Link) Visit {
 }
 
 // fly makes the visit of a flight.
-func (p *Prober) fly(ctx, going context.Context, q Question, f *flight) {
+func (p *Prober) fly(going context.Context, q Question, f *flight) {
 	defer func() {
 		p.counts[f.visit.Outcome].Add(1)
 		p.mu.Lock()
 		delete(p.flights, q.Link)
 		p.mu.Unlock()
-		close(f.done)
+		close(f.landed)
 	}()
 	if going.Err() != nil {
 		f.visit = ended(q.Link, Halted)
 		return
 	}
-	whole, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
-	defer cancel()
-	defer context.AfterFunc(going, cancel)()
-	f.visit = p.visit(whole, q)
-	if over(ctx) && f.visit.Outcome == Timeout {
+	defer f.begin()()
+	f.visit = p.visit(f, q)
+	if over(f.Context) && f.visit.Outcome == Timeout {
 		f.visit.Outcome = Ended // it was the caller's time that was over
 	}
-	if going.Err() != nil && f.visit.Outcome == Ended {
+	if f.Err() == errHalted && f.visit.Outcome == Ended {
 		f.visit.Outcome = Halted
 	}
 }
@@ -256,16 +251,15 @@ func ended(l link.Link, o Outcome) Visit {
 }
 
 // visit asks about a link and what it redirects to.
-func (p *Prober) visit(ctx context.Context, q Question) Visit {
+func (p *Prober) visit(ctx *flight, q Question) Visit {
 	v := Visit{Link: q.Link, Time: time.Now().UTC(), Decision: p.Decide(q), Hops: make([]Hop, 0, 1)}
 	l, from := q.Link, link.Link{}
 	for hops := 0; ; hops++ {
-		h := Hop{Link: l, Decision: v.Decision}
+		v.Hops = append(v.Hops, Hop{Link: l, Decision: v.Decision})
 		if hops > 0 {
-			h.Decision = p.policy.Decide(l, false)
+			v.Hops[hops].Decision = p.policy.Decide(l, false)
 		}
-		next := p.hop(ctx, &v, q, hops, &h, from)
-		v.Hops = append(v.Hops, h)
+		next := p.hop(ctx, &v, q, hops, from)
 		if next.IsZero() {
 			break
 		}
@@ -277,15 +271,16 @@ func (p *Prober) visit(ctx context.Context, q Question) Visit {
 	return v
 }
 
-// hop asks about one link of a chain, and gives the next one if there is one.
-func (p *Prober) hop(ctx context.Context, v *Visit, q Question, n int, h *Hop, from link.Link) (next link.Link) {
+// hop asks about link n of a chain, and gives the next one if there is one.
+func (p *Prober) hop(ctx *flight, v *Visit, q Question, n int, from link.Link) (next link.Link) {
+	h := &v.Hops[n]
 	l := h.Link
 	if l.Scheme() != "http" && l.Scheme() != "https" {
 		h.Outcome = NotWeb
 		return next
 	}
 	if n > 0 {
-		if slices.ContainsFunc(v.Hops, func(before Hop) bool { return before.Link.String() == l.String() }) {
+		if slices.ContainsFunc(v.Hops[:n], func(before Hop) bool { return before.Link.String() == l.String() }) {
 			h.Outcome = Loop
 			return next
 		}
@@ -300,12 +295,6 @@ func (p *Prober) hop(ctx context.Context, v *Visit, q Question, n int, h *Hop, f
 	place := p.manners.place(l)
 	if h.Outcome = p.mayAsk(ctx, h, n, now); h.Outcome != Answered {
 		return next
-	}
-	if !part {
-		if free, again := p.manners.free(place, now); !free {
-			h.Outcome, h.Again = Lately, again
-			return next
-		}
 	}
 	ports := portOf(l)
 	allowed := make([]Address, 0, maxAddrs)
@@ -325,7 +314,7 @@ func (p *Prober) hop(ctx context.Context, v *Visit, q Question, n int, h *Hop, f
 	if v.ID.IsZero() {
 		v.ID = newID(now)
 	}
-	subject := p.cfg.Key.Seal(l)
+	subject := p.cfg.Key.SealName(l)
 	if n == 0 && q.Reported {
 		subject = evidence.Subject{Kind: evidence.URL, Key: l.URL()}
 	}
@@ -430,7 +419,7 @@ func (h *Hop) status() int {
 
 // request connects, asks, and notes the answer in h. It gives the Location of a
 // redirect, "" if there is none.
-func (p *Prober) request(ctx context.Context, h *Hop, id ID, addrs []netip.AddrPort) (location string) {
+func (p *Prober) request(ctx *flight, h *Hop, id ID, addrs []netip.AddrPort) (location string) {
 	l := h.Link
 	conn, addr, err := p.connect(ctx, addrs)
 	if err != nil {
@@ -445,7 +434,7 @@ func (p *Prober) request(ctx context.Context, h *Hop, id ID, addrs []netip.AddrP
 	}
 	conn.SetDeadline(deadline)
 	// Whoever gives up, or pulls the kill switch, need not wait for the deadline.
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	defer ctx.AfterFunc(func() { conn.SetDeadline(time.Unix(1, 0)) })()
 	if l.Scheme() == "https" {
 		// The certificate is verified below, and what is found is noted: there is
 		// no secret to lose, and half of what is bad has a bad certificate.
@@ -513,11 +502,15 @@ func (p *Prober) exchange(conn net.Conn, l link.Link, target string, id ID) (hea
 
 // heed notes what an answer says of further visits.
 func (p *Prober) heed(h *Hop, hd *head) {
+	visit, retry := hd.get("Headlight"), hd.get("Retry-After")
+	if visit == "" && retry == "" {
+		return
+	}
 	now := time.Now().UTC()
 	q := Quiet{Host: h.Link.Host()}
-	if d := noVisit(hd.get("Headlight")); d > 0 {
+	if d := noVisit(visit); d > 0 {
 		q.Until, q.Why = now.Add(d), "no-visit"
-	} else if d := retryAfter(hd.get("Retry-After"), now); d > 0 {
+	} else if d := retryAfter(retry, now); d > 0 {
 		q.Until, q.Why = now.Add(d), "retry-after"
 	}
 	if q.Why != "" {
@@ -526,23 +519,23 @@ func (p *Prober) heed(h *Hop, hd *head) {
 	}
 }
 
-// sooner is a context with an earlier deadline that closes nothing: a dialer
-// sets it on the socket, which costs no timer and nothing to clean up.
+// sooner is a flight with an earlier deadline that ends nothing: a dialer sets
+// it on the socket, which costs no timer and nothing to clean up.
 type sooner struct {
-	context.Context
+	*flight
 	at time.Time
 }
 
 // Deadline implements context.Context.
 func (c sooner) Deadline() (time.Time, bool) {
-	if at, ok := c.Context.Deadline(); ok && at.Before(c.at) {
-		return at, true
+	if c.at.Before(c.deadline) {
+		return c.at, true
 	}
-	return c.at, true
+	return c.deadline, true
 }
 
 // connect tries the addresses in turn.
-func (p *Prober) connect(ctx context.Context, addrs []netip.AddrPort) (conn net.Conn, addr netip.AddrPort, err error) {
+func (p *Prober) connect(ctx *flight, addrs []netip.AddrPort) (conn net.Conn, addr netip.AddrPort, err error) {
 	for _, addr = range addrs {
 		conn, err = p.cfg.dial(sooner{ctx, time.Now().Add(p.cfg.ConnectTimeout)}, addr)
 		if err == nil {
@@ -555,7 +548,12 @@ func (p *Prober) connect(ctx context.Context, addrs []netip.AddrPort) (conn net.
 	return nil, netip.AddrPort{}, err
 }
 
+// dialTCP connects to the very address that the guard lets pass: DialTCP
+// resolves nothing.
 func (p *Prober) dialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	if err := p.cfg.Guard.Check(addr); err != nil {
+		return nil, err
+	}
 	network := "tcp4"
 	if addr.Addr().Is6() {
 		network = "tcp6"
