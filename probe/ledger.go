@@ -143,7 +143,7 @@ type Request struct {
 type Ledger struct {
 	dir    string
 	keep   time.Duration
-	wake   chan struct{} // there is something in next
+	wake   chan struct{} // there is something, or enough, in next
 	done   chan struct{} // Close was called
 	closed chan struct{} // all is on disk
 
@@ -183,9 +183,9 @@ const (
 	maxQuiet = 100_000  // hosts; see addQuiet
 	maxGroup = 1024     // lines in one write
 	maxSpare = 1 << 20  // bytes kept to be used again: some two thousand usual lines
-	// syncEvery is the least time between two writes while more than manyLines
-	// arrive for one: an fsync is then shared by some fifty.
-	syncEvery, manyLines = 5 * time.Millisecond, 8
+	// While more than manyLines arrive for a write, the next one waits until
+	// syncEvery after it or for enoughLines, so that many share an fsync.
+	syncEvery, manyLines, enoughLines = 5 * time.Millisecond, 8, 128
 	// visitSpan is longer than any visit takes from its id to its last line.
 	visitSpan = 5 * time.Minute
 )
@@ -482,7 +482,7 @@ func (l *Ledger) write(ctx context.Context, line *Line) (*group, error) {
 		if err == nil && !full {
 			err = l.add(line)
 		}
-		first := g.lines == 1
+		due := g.lines == 1 || g.lines == enoughLines
 		l.mu.Unlock()
 		switch {
 		case err != nil:
@@ -494,7 +494,7 @@ func (l *Ledger) write(ctx context.Context, line *Line) (*group, error) {
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
-		case first: // run may be waiting for it
+		case due: // run may be waiting for it
 			select {
 			case l.wake <- struct{}{}:
 			default:
@@ -545,6 +545,8 @@ func (l *Ledger) run() {
 	defer close(l.closed)
 	var free time.Time // when the next write may begin, if
 	var busy bool      // the last one was of many lines
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		select {
 		case <-l.wake:
@@ -558,7 +560,12 @@ func (l *Ledger) run() {
 			return
 		}
 		if wait := time.Until(free); busy && wait > 0 {
-			time.Sleep(wait)
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-l.wake:
+			case <-l.done:
+			}
 		}
 		free = time.Now().Add(syncEvery)
 		busy = l.commit() > manyLines
