@@ -201,7 +201,8 @@ func FuzzLedgerLine(f *testing.F) {
 		{Quiet: &probe.Quiet{Host: "a.example", Why: "no-visit"}},
 		{Ask: &a, Reply: &probe.Reply{Visit: id, Status: 200}, At: time.UnixMilli(1_700_000_000_001)},
 		{Reply: &probe.Reply{Visit: id, Hop: -1, Status: 404, Addr: netip.MustParseAddrPort("[fe80::1%<z\"]:443")}},
-		{Ask: &probe.Ask{Visit: id, Origin: "https://a.example/<\u2028\x7f\"\\>", Subject: a.Subject}},
+		{Ask: &probe.Ask{Visit: id, Origin: "https://a.example/<\u2028\x7f\"\\>", Addr: netip.MustParseAddr("fe80::1%<z\""), Subject: a.Subject}},
+		{Ask: &probe.Ask{Visit: id, Addr: netip.MustParseAddr("2001:db8::1"), Subject: a.Subject}},
 	} {
 		b, err := probe.AppendLine(nil, &l)
 		if err != nil {

@@ -91,6 +91,8 @@ type Ask struct {
 	Time  time.Time `json:"time"`
 	// Origin that the request went to: "https://a.example:8443".
 	Origin string `json:"origin"`
+	// Addr is the address in whose budget it counts, the first to be tried.
+	Addr netip.Addr `json:"addr,omitzero"`
 	// Subject is the link, sealed unless it had been reported.
 	Subject evidence.Subject `json:"subject"`
 	Decision
@@ -323,7 +325,7 @@ func appendLine(b []byte, line *Line) ([]byte, error) {
 // for each visit, so those are spelt here, in a fifth of its time.
 func appendText(b []byte, line *Line) (_ []byte, err error) {
 	switch {
-	case line.Reply == nil && line.Quiet == nil && line.Ask != nil:
+	case line.Reply == nil && line.Quiet == nil && line.Ask != nil && line.Ask.Addr.Zone() == "":
 		a := line.Ask
 		b = append(b, `{"ask":{"visit":"`...)
 		b = a.Visit.append(b)
@@ -337,6 +339,10 @@ func appendText(b []byte, line *Line) (_ []byte, err error) {
 			return b, err
 		}
 		b = appendString(append(b, `,"origin":`...), a.Origin)
+		if a.Addr != (netip.Addr{}) {
+			b = a.Addr.AppendTo(append(b, `,"addr":"`...))
+			b = append(b, '"')
+		}
 		b = append(append(b, `,"subject":{"kind":"`...), kind...)
 		b = appendString(append(b, `","key":`...), a.Subject.Key)
 		b = appendString(append(b, `},"mode":`...), a.Mode.String())

@@ -35,8 +35,9 @@ func (l Limits) withDefaults() Limits {
 // something in it is over: to forget would be to break a promise.
 const maxRemembered = 1 << 20
 
-// manners remember who was visited when. What the ledger has of the last two
-// days is read at the start, so a restart breaks no promise.
+// manners remember who was visited when. They are a fold over the requests in
+// the ledger, which is read at the start as far as it counts still: a restart
+// breaks no promise and fills no budget.
 type manners struct {
 	limits Limits
 	key    *evidence.Key
@@ -54,20 +55,30 @@ func newManners(limits Limits, key *evidence.Key, ledger *Ledger) (*manners, err
 		limits: limits.withDefaults(), key: key,
 		urls: make(map[uint64]time.Time), tenants: make(map[uint64]time.Time), addrs: make(map[netip.Addr]time.Time),
 	}
-	now := time.Now()
-	for line, err := range ledger.walk(now.Add(-m.limits.URLEvery)) {
+	// What is older counts no more, but in a budget that was never idle since: by
+	// one burst at most.
+	now, l := time.Now(), &m.limits
+	longest := max(l.URLEvery, l.TenantEvery, l.AddressEvery*time.Duration(l.AddressBurst), l.Every*time.Duration(l.Burst), 0)
+	for line, err := range ledger.walk(now.Add(-longest)) {
 		if err != nil {
 			return nil, err
 		}
 		if line.Ask != nil {
+			m.sweep(line.Ask.Time) // what was over then needs no room now
 			m.remember(line.Ask)
 		}
 	}
+	m.swept = time.Time{}
+	m.sweep(now)
 	return m, nil
 }
 
-// remember notes a visit that the ledger tells of.
+// remember notes a request that the ledger tells of.
 func (m *manners) remember(a *Ask) {
+	m.all, _, _ = bucket(m.all, a.Time, m.limits.Every, m.limits.Burst)
+	if a.Addr.IsValid() && m.limits.AddressEvery > 0 {
+		m.addrs[a.Addr], _, _ = bucket(m.addrs[a.Addr], a.Time, m.limits.AddressEvery, m.limits.AddressBurst)
+	}
 	url, tenant := a.Subject.Key, ""
 	host := a.Subject.Host()
 	if a.Subject.Kind == evidence.Sealed {

@@ -319,7 +319,7 @@ func (p *Prober) hop(ctx *flight, v *Visit, q Question, n int, from link.Link) (
 		subject = evidence.Subject{Kind: evidence.URL, Key: l.URL()}
 	}
 	err := p.cfg.Ledger.Ask(ctx, Ask{
-		Visit: v.ID, Hop: n, Time: now.UTC(), Origin: l.Scheme() + "://" + authority(l), Subject: subject, Decision: h.Decision,
+		Visit: v.ID, Hop: n, Time: now.UTC(), Origin: l.Scheme() + "://" + authority(l), Addr: first, Subject: subject, Decision: h.Decision,
 	})
 	if err != nil {
 		if h.Outcome = NoLedger; ctx.Err() != nil {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -632,6 +633,90 @@ func TestBudgets(t *testing.T) {
 		want := []string{"answered 0s", "answered 0s", "busy 1s", "answered 0s", "answered 0s", "busy 100ms"}
 		if strings.Join(got, ", ") != strings.Join(want, ", ") {
 			t.Errorf("got  %v\nwant %v", got, want)
+		}
+	})
+}
+
+// What a kill leaves of the ledger is enough to keep all limits: those of a URL
+// and a tenant, of an address and of all.
+func TestARestartFillsNoBudget(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		handle := func(c net.Conn) { requestHead(c); fmt.Fprint(c, "HTTP/1.1 200 OK\r\n\r\n") }
+		limits := probe.Limits{AddressEvery: time.Minute, AddressBurst: 2, Every: 10 * time.Second, Burst: 4}
+		starts := 0
+		start := func() *probe.Prober {
+			dir, before := filepath.Join(root, strconv.Itoa(starts)), filepath.Join(root, strconv.Itoa(starts-1))
+			if starts++; starts > 1 {
+				if err := os.CopyFS(dir, os.DirFS(before)); err != nil { // its process goes on, as if it had been killed
+					t.Fatal(err)
+				}
+			}
+			cfg := pipes(t, dir, handle)
+			cfg.Limits = limits
+			return newProber(t, cfg)
+		}
+		p := start()
+		for _, step := range []struct {
+			after   time.Duration
+			restart bool
+			url     string
+			want    probe.Outcome
+			again   time.Duration
+		}{
+			{0, false, "http://1.1.1.1/a", probe.Answered, 0},
+			{0, false, "http://1.1.1.1:8080/a", probe.NotVisited, 0}, // and not counted
+			{0, true, "http://1.1.1.1/a", probe.Lately, 24 * time.Hour},
+			{0, true, "http://1.1.1.1/b", probe.Lately, 10 * time.Minute},
+			{10*time.Minute - time.Second, true, "http://1.1.1.1/b", probe.Lately, time.Second},
+			{time.Second, true, "http://1.1.1.1/b", probe.Answered, 0},
+			{10 * time.Minute, false, "http://1.1.1.1/c", probe.Answered, 0},
+			// Four at once.
+			{time.Hour, true, "http://1.1.1.2/", probe.Answered, 0},
+			{0, false, "http://1.1.1.3/", probe.Answered, 0},
+			{0, true, "http://1.1.1.4/", probe.Answered, 0},
+			{0, false, "http://1.1.1.5/", probe.Answered, 0},
+			{0, true, "http://1.1.1.6/", probe.Busy, 10 * time.Second},
+			{9 * time.Second, true, "http://1.1.1.6/", probe.Busy, time.Second},
+			{time.Second, true, "http://1.1.1.6/", probe.Answered, 0},
+			{0, true, "http://1.1.1.7/", probe.Busy, 10 * time.Second},
+			{24 * time.Hour, true, "http://1.1.1.2/", probe.Answered, 0},
+		} {
+			<-time.After(step.after)
+			if step.restart {
+				p = start()
+			}
+			now := time.Now()
+			v := visit(t, p, step.url)
+			if v.Outcome != step.want || step.want.Later() && v.Again.Sub(now) != step.again {
+				t.Errorf("%s: got %s, again in %v, want %s, %v", step.url, v.Outcome, v.Again.Sub(now), step.want, step.again)
+			}
+		}
+
+		// Two requests to one address at once, the limits of its URL and tenant aside.
+		limits = probe.Limits{URLEvery: -1, TenantEvery: -1, AddressEvery: time.Minute, AddressBurst: 2, Every: -1}
+		<-time.After(time.Hour)
+		for _, step := range []struct {
+			after time.Duration
+			url   string
+			want  probe.Outcome
+			again time.Duration
+		}{
+			{0, "http://1.1.1.1/", probe.Answered, 0},
+			{0, "http://1.1.1.1/", probe.Answered, 0},
+			{0, "http://1.1.1.1/", probe.Busy, time.Minute},
+			{0, "http://1.1.1.2/", probe.Answered, 0},
+			{59 * time.Second, "http://1.1.1.1/", probe.Busy, time.Minute},
+			{time.Second, "http://1.1.1.1/", probe.Answered, 0},
+			{0, "http://1.1.1.1/", probe.Busy, time.Minute},
+		} {
+			<-time.After(step.after)
+			p = start()
+			now := time.Now()
+			if v := visit(t, p, step.url); v.Outcome != step.want || step.want.Later() && v.Again.Sub(now) != step.again {
+				t.Errorf("%s: got %s, again in %v, want %s, %v", step.url, v.Outcome, v.Again.Sub(now), step.want, step.again)
+			}
 		}
 	})
 }
