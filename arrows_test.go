@@ -23,6 +23,7 @@ var floors = []struct {
 }{
 	{"link", nil},
 	{"netmap", nil},
+	{"rdap", nil},
 	{"internal/scoring", nil},
 	{"message", []string{"link"}},
 	{"evidence", []string{"link"}},
