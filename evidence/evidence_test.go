@@ -87,9 +87,9 @@ func TestSubjectsAreTakenInCanonicalFormOnly(t *testing.T) {
 		{evidence.Fact,
 			[]string{"answer/404", "answer/999", "answer/timeout", "server/nginx", "server/microsoft-iis", "powered-by/php", "certificate/let-s-encrypt", "certificate/" + strings.Repeat("a", 32),
 				"type/text/html", "type/application/vnd.ms-excel", "type/image/svg+xml", "type/other", "attachment/exe", "attachment/unnamed", "modified/day", "http/malformed", "shape/0123456789abcdef", "redirects/away",
-				"tls/1.3", "tls/none", "certificate-age/week", "certificate-names/many", "hsts/yes", "csp/yes", "cookie/yes", "http3/yes"},
+				"tls/1.3", "tls/none", "certificate-age/week", "certificate-names/many", "hsts/yes", "csp/yes", "cookie/yes", "http3/yes", "registered/week", "registered/five-years"},
 			[]string{"server", "server/", "/nginx", "Server/nginx", "server/Nginx", "server/nginx/1.18", "server/-nginx", "server/nginx-", "server/a--b", "server/github.com", "server/" + strings.Repeat("a", 33), "answer/099", "answer/40", "answer/4040", "answer/dead",
-				"type/text", "type/text/", "type/text/html/x", "type/secret/html", "type/text/.html", "type/text/" + strings.Repeat("a", 92), "attachment/invoice.exe", "attachment/password", "modified/2026-01-02", "shape/0123456789abcde", "shape/0123456789ABCDEF", "shape/0123456789abcdef0", "redirects/b.example", "hsts/no", "path/login"}},
+				"type/text", "type/text/", "type/text/html/x", "type/secret/html", "type/text/.html", "type/text/" + strings.Repeat("a", 92), "attachment/invoice.exe", "attachment/password", "modified/2026-01-02", "shape/0123456789abcde", "shape/0123456789ABCDEF", "shape/0123456789abcdef0", "redirects/b.example", "hsts/no", "registered/2020", "registered/future", "path/login"}},
 		{0, nil, []string{"a.example"}},
 		{evidence.Fact + 1, nil, []string{"a.example"}},
 	} {

@@ -41,12 +41,14 @@ const (
 	FactCSP                              // Content-Security-Policy
 	FactCookie                           // Set-Cookie
 	FactHTTP3                            // HTTP/3 is offered
+	FactRegistered                       // since when the host's domain is registered; a registry says it
 	NumFacts             = iota
 )
 
 var factNames = [NumFacts]string{
 	"answer", "server", "powered-by", "type", "attachment", "modified", "http", "shape", "redirects",
 	"tls", "certificate", "certificate-age", "certificate-names", "hsts", "csp", "cookie", "http3",
+	"registered",
 }
 
 // The values of facts that are words of ours.
@@ -68,6 +70,7 @@ var (
 		FactCSP:              factYes,
 		FactCookie:           factYes,
 		FactHTTP3:            factYes,
+		FactRegistered:       {"day", "week", "month", "quarter", "year", "five-years", "older"},
 	}
 	// RFC 6838 §4.2 and the registry of top-level types.
 	mediaTypes = []string{"application", "audio", "font", "image", "message", "model", "multipart", "text", "video"}
@@ -175,14 +178,28 @@ func FactWord(s string) string {
 // quarter (92), a year (366), or older. What is dated more than an hour ahead is
 // of the future.
 func FactAge(d time.Duration) string {
-	const day = 24 * time.Hour
 	if d < -time.Hour {
 		return "future"
 	}
-	for i, most := range [...]time.Duration{day, 7 * day, 31 * day, 92 * day, 366 * day} {
+	for i, most := range ages {
 		if d <= most {
 			return factAges[i]
 		}
 	}
 	return "older"
 }
+
+// FactRegisteredAge gives the bucket of how long a domain has been registered: as
+// FactAge has them up to a year, then five years (1827 days), or older.
+func FactRegisteredAge(d time.Duration) string {
+	if last := ages[len(ages)-1]; d > last && d <= 1827*24*time.Hour {
+		return "five-years"
+	}
+	if age := FactAge(d); age != "future" {
+		return age
+	}
+	return "day"
+}
+
+// ages are what buckets of ages reach up to.
+var ages = [...]time.Duration{24 * time.Hour, 7 * 24 * time.Hour, 31 * 24 * time.Hour, 92 * 24 * time.Hour, 366 * 24 * time.Hour}

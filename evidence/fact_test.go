@@ -33,7 +33,7 @@ func TestFactsAreReadAsTheyWereMade(t *testing.T) {
 			}
 		}
 	}
-	if s := evidence.FactName(evidence.NumFacts).String(); s != "FactName(17)" {
+	if s := evidence.FactName(evidence.NumFacts).String(); s != "FactName(18)" {
 		t.Error(s)
 	}
 }
@@ -80,5 +80,24 @@ func TestAgesFallIntoBuckets(t *testing.T) {
 		if got := evidence.FactAge(test.age); got != test.want || evidence.FactOf(evidence.FactModified, got).Validate() != nil {
 			t.Errorf("%v: got %q, want %q", test.age, got, test.want)
 		}
+	}
+}
+
+func TestHowLongADomainIsRegistered(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	for _, tt := range []struct {
+		most time.Duration
+		want string
+	}{{day, "day"}, {7 * day, "week"}, {31 * day, "month"}, {92 * day, "quarter"}, {366 * day, "year"}, {1827 * day, "five-years"}, {15000 * day, "older"}} {
+		if got := evidence.FactRegisteredAge(tt.most); got != tt.want {
+			t.Errorf("%v: got %s, want %s", tt.most, got, tt.want)
+		}
+		if got := evidence.FactRegisteredAge(tt.most + 1); got == tt.want && tt.want != "older" {
+			t.Errorf("just over %v: got %s", tt.most, got)
+		}
+	}
+	if got := evidence.FactRegisteredAge(-time.Hour); got != "day" { // of a clock that is fast
+		t.Errorf("got %s", got)
 	}
 }

@@ -41,7 +41,7 @@ func (t *Table) PutFacts(order []int, token func(name int) uint32) (got [evidenc
 	w := [5]uint64{tagFacts | maxDay<<16 | (24*60-1)<<minuteAt}
 	seen := factsTime(&w)
 	for _, name := range order {
-		setFact(&w, evidence.FactName(name), token(name))
+		t.setFact(&w, evidence.FactName(name), token(name))
 	}
 	if tagOf(&w) != tagFacts || factsTime(&w) != seen {
 		panic("the head of the entry is overwritten")
@@ -51,3 +51,6 @@ func (t *Table) PutFacts(order []int, token func(name int) uint32) (got [evidenc
 	}
 	return got
 }
+
+// RegisteredTokens are those of how long a domain is registered.
+func (t *Table) RegisteredTokens() []uint32 { return t.registered[:] }

@@ -2,6 +2,7 @@ package reputation
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"headlight.example/evidence"
@@ -14,7 +15,8 @@ import (
 // place, so that the order in which the facts of a visit come does not matter.
 //
 //	word 0     tag 16 | day 16 | minute of the day 11 | 0 | place 12, 20 bits
-//	words 1–4  places 0 to 11, 20 bits each, 0 for what was not shown | 16 facts that are there or not
+//	words 1–4  places 0 to 11, 20 bits each, 0 for what was not shown |
+//	           4 facts that are there or not | how long registered, 3 bits
 //
 // The tagHost entry of a host says in a bit that there is such an entry, so that
 // hosts that were never visited cost nothing. What a platform's own host shows
@@ -22,20 +24,23 @@ import (
 const (
 	hasFacts = 1 << 40 // in word 0 of a tagHost entry
 
-	// The names up to FactHSTS have places, the others a bit each.
+	// The names up to FactHSTS have places, those up to FactRegistered a bit each;
+	// that has one of seven values, and their number.
 	factPlaces = int(evidence.FactHSTS)
-	factFlags  = int(evidence.NumFacts) - factPlaces
+	factFlags  = int(evidence.FactRegistered) - factPlaces
 
 	minuteAt    = 32
 	minutes     = 1<<11 - 1
 	lastPlace   = 12 // the one in word 0
 	lastPlaceAt = 44
 	flagsAt     = 48 // in word 4
+	registered  = 7
+	registerAt  = flagsAt + factFlags // in word 4
 	tokens      = 1<<evidence.TokenBits - 1
 )
 
 // Who changes the number of names, or their order, changes the format of snapshots.
-var _ [13 + 4]struct{} = [lastPlace + 1 + factFlags]struct{}{}
+var _ [13 + 4 + 1]struct{} = [evidence.NumFacts]struct{}{}
 var _ [lastPlace + 1]struct{} = [factPlaces]struct{}{}
 
 // factsAt is the hash of the entry with the facts of a link's host. There is none
@@ -61,14 +66,24 @@ func flagTokens(t *Table) (of [factFlags]uint32) {
 	return of
 }
 
+// registeredTokens are those of how long a domain is registered.
+func registeredTokens(t *Table) (of [registered]uint32) {
+	for i, value := range evidence.FactValues(evidence.FactRegistered) {
+		of[i] = t.factToken(evidence.FactOf(evidence.FactRegistered, value))
+	}
+	return of
+}
+
 // factsTime is when the facts of an entry were seen, in minutes.
 func factsTime(w *[5]uint64) int64 {
 	return int64(tagDay(w))*24*60 + int64(w[0]>>minuteAt&minutes)
 }
 
 // setFact puts a token in the place of its name.
-func setFact(w *[5]uint64, name evidence.FactName, token uint32) {
+func (t *Table) setFact(w *[5]uint64, name evidence.FactName, token uint32) {
 	switch i := int(name); {
+	case name == evidence.FactRegistered:
+		w[4] = w[4]&^(7<<registerAt) | uint64(1+slices.Index(t.registered[:], token))<<registerAt
 	case i >= factPlaces:
 		w[4] |= 1 << (flagsAt + i - factPlaces)
 	case i == lastPlace:
@@ -86,6 +101,11 @@ func setFact(w *[5]uint64, name evidence.FactName, token uint32) {
 // fact gives the token in the place of a name, 0 if it was not shown.
 func (t *Table) fact(w *[5]uint64, name evidence.FactName) uint32 {
 	switch i := int(name); {
+	case name == evidence.FactRegistered:
+		if n := w[4] >> registerAt & 7; n > 0 {
+			return t.registered[n-1]
+		}
+		return 0
 	case i >= factPlaces:
 		if w[4]&(1<<(flagsAt+i-factPlaces)) == 0 {
 			return 0
@@ -124,7 +144,7 @@ func (t *Table) show(r *evidence.Record, d uint16) {
 			w = old
 		}
 	}
-	if setFact(&w, name, t.factToken(r.Object)); !at.ok || w != old {
+	if t.setFact(&w, name, t.factToken(r.Object)); !at.ok || w != old {
 		t.putWords(h, at, &w)
 	}
 	t.shown.Store(true)

@@ -259,7 +259,8 @@ func TestFactsHaveTheirPlaces(t *testing.T) {
 	for i := range all {
 		all[i] = i
 	}
-	flags := table.PutFacts(all, func(int) uint32 { return 1 })
+	lengths := table.RegisteredTokens()
+	flags := table.PutFacts(all, func(int) uint32 { return lengths[0] })
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
 		order := append(r.Perm(evidence.NumFacts), r.Perm(evidence.NumFacts)...)[:r.IntN(2*evidence.NumFacts)]
@@ -269,8 +270,11 @@ func TestFactsHaveTheirPlaces(t *testing.T) {
 			if r.IntN(3) == 0 {
 				want[name] = 1<<evidence.TokenBits - 1
 			}
+			if evidence.FactName(name) == evidence.FactRegistered {
+				want[name] = lengths[r.IntN(len(lengths))]
+			}
 			token := want[name]
-			if evidence.FactName(name) >= evidence.FactHSTS {
+			if evidence.FactName(name) >= evidence.FactHSTS && evidence.FactName(name) < evidence.FactRegistered {
 				want[name] = flags[name] // it is there or not
 			}
 			return token

@@ -26,6 +26,7 @@ var alikeIn = [evidence.NumFacts]string{
 	evidence.FactCSP:              "its content security policy",
 	evidence.FactCookie:           "setting a cookie",
 	evidence.FactHTTP3:            "offering HTTP/3",
+	evidence.FactRegistered:       "how long its domain is registered",
 }
 
 // FactSentence puts a fact that a server has shown into words, for a person. The
@@ -110,4 +111,11 @@ var factWords = map[string]string{
 	"csp/yes":                               "has a content security policy",
 	"cookie/yes":                            "sets a cookie",
 	"http3/yes":                             "offers HTTP/3",
+	"registered/day":                        "domain registered within a day of the visit",
+	"registered/week":                       "domain registered within a week of the visit",
+	"registered/month":                      "domain registered within a month of the visit",
+	"registered/quarter":                    "domain registered within three months of the visit",
+	"registered/year":                       "domain registered within a year of the visit",
+	"registered/five-years":                 "domain registered within five years of the visit",
+	"registered/older":                      "domain registered more than five years before the visit",
 }
