@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"syscall"
 
@@ -88,11 +87,11 @@ func networks(list oneOrMore) ([]netip.Prefix, error) {
 }
 
 // keys reads the file of keys: NAME and SECRET in base64 on each line.
-func (d *DNSConfig) keys(c *Config) (map[string][]byte, error) {
+func (d *DNSConfig) keys(e *env, c *Config) (map[string][]byte, error) {
 	if d.Keys == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(c.path(d.Keys))
+	text, err := readSecret(e, c.path(d.Keys))
 	if err != nil {
 		return nil, fmt.Errorf("dns.keys: %w", err)
 	}
@@ -127,7 +126,7 @@ func (s *server) openDNS() (serve func(context.Context) error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
-	if cfg.Keys, err = d.keys(s.cfg); err != nil {
+	if cfg.Keys, err = d.keys(s.e, s.cfg); err != nil {
 		return nil, err
 	}
 	cfg.Shelf, cfg.Logger = s.lists.Shelf(), s.logger

@@ -42,7 +42,7 @@ func TestDNSKeys(t *testing.T) {
 		}
 		c := DefaultConfig()
 		c.name, c.DNS.Keys = filepath.Join(dir, "x.toml"), "keys"
-		keys, err := c.DNS.keys(c)
+		keys, err := c.DNS.keys(new(env), c)
 		if want == "" && (err != nil || string(keys["hl"]) != "0123456789abcdef") || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: got %v, %v, want %q", text, keys, err, want)
 		}
