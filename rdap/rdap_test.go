@@ -169,21 +169,25 @@ func TestWhatARegistryAnswers(t *testing.T) {
 				io.WriteString(w, domainOf("a.example", told))
 				return
 			}
-			http.Redirect(w, r, "/other/a.example", 302)
+			http.Redirect(w, r, "/other/a.example", http.StatusFound)
 		}, nil, 2},
 		{"three redirects", func(w http.ResponseWriter, r *http.Request) {
 			if n := len(r.URL.Query().Get("n")); n < 3 {
-				http.Redirect(w, r, "?n="+strings.Repeat("x", n+1), 302)
+				http.Redirect(w, r, "?n="+strings.Repeat("x", n+1), http.StatusFound)
 				return
 			}
 			io.WriteString(w, domainOf("a.example", told))
 		}, nil, 4},
-		{"redirects without an end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", 302) }, rdap.ErrLater, 4},
-		{"a redirect to http", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://"+r.Host+"/", 302) }, rdap.ErrLater, 0},
-		{"a redirect with a password", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://a:b@"+r.Host+"/", 302) }, rdap.ErrLater, 0},
-		{"a redirect to an address that is not public", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, 302) }, rdap.ErrLater, 0},
+		{"redirects without an end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) }, rdap.ErrLater, 4},
+		{"a redirect to http", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://"+r.Host+"/", http.StatusFound)
+		}, rdap.ErrLater, 0},
+		{"a redirect with a password", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://a:b@"+r.Host+"/", http.StatusFound)
+		}, rdap.ErrLater, 0},
+		{"a redirect to an address that is not public", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusFound) }, rdap.ErrLater, 0},
 		{"a redirect to a server that was asked just now", func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, strings.Replace(home.URL, "127.0.0.1", "localhost", 1), 302)
+			http.Redirect(w, r, strings.Replace(home.URL, "127.0.0.1", "localhost", 1), http.StatusFound)
 		}, rdap.ErrLater, 0},
 		{"too many requests", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Retry-After", "100"); w.WriteHeader(429) }, rdap.ErrLater, 0},
 		{"not now", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, rdap.ErrLater, 0},
