@@ -42,13 +42,14 @@ const (
 	FactCookie                           // Set-Cookie
 	FactHTTP3                            // HTTP/3 is offered
 	FactRegistered                       // since when the host's domain is registered; a registry says it
+	FactNameServer                       // whose name servers the host's domain has: a word
 	NumFacts             = iota
 )
 
 var factNames = [NumFacts]string{
 	"answer", "server", "powered-by", "type", "attachment", "modified", "http", "shape", "redirects",
 	"tls", "certificate", "certificate-age", "certificate-names", "hsts", "csp", "cookie", "http3",
-	"registered",
+	"registered", "nameserver",
 }
 
 // The values of facts that are words of ours.
@@ -81,8 +82,16 @@ const (
 	maxMediaType = 96 // bytes; those of office documents have 75
 )
 
-// FactValues are the values of a fact that are words of ours; FactAnswer,
-// FactServer, FactPoweredBy, FactType, FactShape and FactCertificate have others.
+// Closed says whether a fact has no other values than FactValues gives.
+func (n FactName) Closed() bool {
+	switch n {
+	case FactAnswer, FactServer, FactPoweredBy, FactType, FactShape, FactCertificate, FactNameServer:
+		return false
+	}
+	return true
+}
+
+// FactValues are the values of a fact that are words of ours.
 func FactValues(n FactName) []string { return slices.Clone(factValues[n]) }
 
 // String gives the name as it stands in a key: "server", "certificate-age", …
@@ -114,7 +123,7 @@ func (n FactName) takes(value string) bool {
 	switch n {
 	case FactAnswer:
 		return len(value) == 3 && value[0] >= '1' && value[0] <= '9' && isDigit(value[1]) && isDigit(value[2])
-	case FactServer, FactPoweredBy, FactCertificate:
+	case FactServer, FactPoweredBy, FactCertificate, FactNameServer:
 		return isFactWord(value)
 	case FactType:
 		top, sub, ok := strings.Cut(value, "/")

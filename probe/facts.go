@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"headlight.example/evidence"
+	"headlight.example/link"
 )
 
 // asked says whether a request went out, or was to: the outcome is then one of
@@ -19,17 +20,20 @@ type hostFacts struct {
 }
 
 // facts gives what a visit has shown of the hosts that were asked, in their order.
+// Where DNS alone is ever asked that is what DNS says; else it would take the place
+// of what a server has shown.
 // Of a host that was asked more than once it is the last answer that counts, and
 // where the last of its redirects led. What only the page can say is told only
 // where it was asked for: a front page says nothing of another.
 func (v *Visit) facts() (all []hostFacts) {
 	for i := range v.Hops {
 		h := &v.Hops[i]
-		if !h.asked() {
+		if !h.asked() && !(v.dnsOnly && h.Outcome == Resolved) {
 			continue
 		}
 		f := hostFacts{host: h.Link.Host()}
 		h.tell(&f, v)
+		f.facts[evidence.FactNameServer] = h.nameServer()
 		if h.Mode == Exact {
 			f.facts[evidence.FactRedirects] = v.redirects(i)
 		}
@@ -165,6 +169,23 @@ func howMany(names int) string {
 		return "many"
 	}
 	return "hundred"
+}
+
+// nameServer says whose name servers the host's domain has, by the first of their
+// own domains in alphabetical order; "" if it has none, or if it is a platform's,
+// since those say nothing of a tenant.
+func (h *Hop) nameServer() (word string) {
+	if h.Link.Platform() != link.None {
+		return ""
+	}
+	for _, name := range h.Names.NS {
+		if l, err := link.Parse("http://" + name + "/"); err == nil {
+			if w := evidence.FactWord(l.Domain()); w != "" && (word == "" || w < word) {
+				word = w
+			}
+		}
+	}
+	return word
 }
 
 // redirects says where the answer of a hop led; "" if it was no redirect.

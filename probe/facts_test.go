@@ -98,6 +98,47 @@ func TestFactsOfAPageNeedThePage(t *testing.T) {
 	}
 }
 
+func TestNameServersAreToldAsFacts(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, host string
+		names      []string
+		want       string
+	}{
+		{"its own", "a.example", []string{"a.example NS ns1.a.example."}, "a-example"},
+		{"of a host below", "www.b.a.example", []string{"a.example NS ns7.dns.example."}, "dns-example"},
+		{"of two houses", "a.example", []string{"a.example NS ns1.zone.example.", "a.example NS ns2.dns.co.uk."}, "dns-co-uk"},
+		{"of a platform", "a.github.io", []string{"github.io NS ns1.dns.example."}, ""},
+		{"none", "a.example", nil, ""},
+	} {
+		w := newWorld(t)
+		port := w.web(says("HTTP/1.1 200 OK\r\n\r\n"))
+		w.name(append(tt.names, tt.host+" A 127.0.0.1")...)
+		nameServer := func(v probe.Visit) string {
+			for _, fact := range strings.Fields(factsOf(v)[tt.host]) {
+				if word, ok := strings.CutPrefix(fact, "nameserver/"); ok {
+					return word
+				}
+			}
+			return ""
+		}
+		url := fmt.Sprintf("http://%s:%d/", tt.host, port)
+		p := w.prober()
+		if got := nameServer(visit(t, p, url)); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+		// A look-up says it only if nobody else will.
+		if got := nameServer(p.Resolve(t.Context(), parse(t, url))); got != "" {
+			t.Errorf("%s: looked up beside visits it is %q", tt.name, got)
+		}
+		cfg := w.config()
+		cfg.Policy = &probe.Policy{}
+		if got := nameServer(newProber(t, cfg).Resolve(t.Context(), parse(t, url))); got != tt.want {
+			t.Errorf("%s: looked up alone it is %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestRedirectsAreToldAsFacts(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

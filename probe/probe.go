@@ -212,6 +212,7 @@ func (p *Prober) Resolve(ctx context.Context, l link.Link) Visit {
 		h.Outcome = Resolved // also if the time was over before all was told
 	}
 	v.Outcome, v.Elapsed = h.Outcome, time.Since(v.Time)
+	v.dnsOnly = p.policy == Policy{} || !p.cfg.Identity.known()
 	return v
 }
 

@@ -33,6 +33,9 @@ type Visit struct {
 	// Hops are the link and what it redirects to, in order. The last one may not
 	// have been asked for; its Outcome says why not.
 	Hops []Hop
+	// dnsOnly says that DNS alone is asked of any link: its facts are all there
+	// will be.
+	dnsOnly bool
 }
 
 // Final is the link at the end of the redirects that were followed, whether or

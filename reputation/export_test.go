@@ -35,15 +35,15 @@ func (m *Model) LessonOfToken(z float64, bad bool) float64 {
 	return float64(learner.lexicon.Load()[7].z)
 }
 
-// PutFacts puts the tokens of facts into an entry, in an order of names, and gives
-// what the entry then has for each name.
-func (t *Table) PutFacts(order []int, token func(name int) uint32) (got [evidence.NumFacts]uint32) {
+// PutFacts puts facts into an entry, in an order of names, and gives the tokens
+// that the entry then has for each name.
+func (t *Table) PutFacts(order []int, value func(name int) string) (got [evidence.NumFacts]uint32) {
 	w := [5]uint64{tagFacts | maxDay<<16 | (24*60-1)<<minuteAt}
-	seen := factsTime(&w)
+	head := w[0]
 	for _, name := range order {
-		t.setFact(&w, evidence.FactName(name), token(name))
+		t.setFact(&w, evidence.FactName(name), value(name))
 	}
-	if tagOf(&w) != tagFacts || factsTime(&w) != seen {
+	if w[0] != head {
 		panic("the head of the entry is overwritten")
 	}
 	for name := range got {
@@ -52,5 +52,5 @@ func (t *Table) PutFacts(order []int, token func(name int) uint32) (got [evidenc
 	return got
 }
 
-// RegisteredTokens are those of how long a domain is registered.
-func (t *Table) RegisteredTokens() []uint32 { return t.registered[:] }
+// FactToken is the token of a fact.
+func (t *Table) FactToken(fact evidence.Subject) uint32 { return t.factToken(fact) }

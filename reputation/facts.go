@@ -2,6 +2,7 @@ package reputation
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -14,34 +15,49 @@ import (
 // weighed, learnt and bounded together with that. Each name of a fact has its
 // place, so that the order in which the facts of a visit come does not matter.
 //
-//	word 0     tag 16 | day 16 | minute of the day 11 | 0 | place 12, 20 bits
-//	words 1–4  places 0 to 11, 20 bits each, 0 for what was not shown |
-//	           4 facts that are there or not | how long registered, 3 bits
+//	word 0     tag 16 | day 16 | minute of the day 11
+//	words 1–4  the places, see layout; 0 for what was not shown
 //
 // The tagHost entry of a host says in a bit that there is such an entry, so that
 // hosts that were never visited cost nothing. What a platform's own host shows
 // says nothing of a tenant and is not kept.
 const (
 	hasFacts = 1 << 40 // in word 0 of a tagHost entry
-
-	// The names up to FactHSTS have places, those up to FactRegistered a bit each;
-	// that has one of seven values, and their number.
-	factPlaces = int(evidence.FactHSTS)
-	factFlags  = int(evidence.FactRegistered) - factPlaces
-
-	minuteAt    = 32
-	minutes     = 1<<11 - 1
-	lastPlace   = 12 // the one in word 0
-	lastPlaceAt = 44
-	flagsAt     = 48 // in word 4
-	registered  = 7
-	registerAt  = flagsAt + factFlags // in word 4
-	tokens      = 1<<evidence.TokenBits - 1
+	minuteAt = 32
+	minutes  = 1<<11 - 1
 )
 
-// Who changes the number of names, or their order, changes the format of snapshots.
-var _ [13 + 4 + 1]struct{} = [evidence.NumFacts]struct{}{}
-var _ [lastPlace + 1]struct{} = [factPlaces]struct{}{}
+// layout has the place of each name: the number of its value where we know all
+// values, and else the token.
+var layout = func() (of [evidence.NumFacts]struct{ word, at, bits int }) {
+	word, at := 1, 0
+	for name := range evidence.FactName(evidence.NumFacts) {
+		n := evidence.TokenBits
+		if name.Closed() {
+			n = bits.Len(uint(len(evidence.FactValues(name))))
+		}
+		if at+n > 64 {
+			word, at = word+1, 0
+		}
+		of[name].word, of[name].at, of[name].bits = word, at, n
+		at += n
+	}
+	return of
+}()
+
+// closedTokens are those of the facts of which we know all values.
+type closedTokens [evidence.NumFacts][]uint32
+
+func (t *Table) closedTokens() (of closedTokens) {
+	for name := range evidence.FactName(evidence.NumFacts) {
+		if name.Closed() {
+			for _, value := range evidence.FactValues(name) {
+				of[name] = append(of[name], t.factToken(evidence.FactOf(name, value)))
+			}
+		}
+	}
+	return of
+}
 
 // factsAt is the hash of the entry with the facts of a link's host. There is none
 // for a tenant that is a path.
@@ -58,76 +74,35 @@ func (t *Table) factToken(fact evidence.Subject) uint32 {
 	return max(uint32(t.hash(fact)>>(64-evidence.TokenBits)), 1)
 }
 
-// flagTokens are those of the facts that are there or not.
-func flagTokens(t *Table) (of [factFlags]uint32) {
-	for i := range of {
-		of[i] = t.factToken(evidence.FactOf(evidence.FactName(factPlaces+i), "yes"))
-	}
-	return of
-}
-
-// registeredTokens are those of how long a domain is registered.
-func registeredTokens(t *Table) (of [registered]uint32) {
-	for i, value := range evidence.FactValues(evidence.FactRegistered) {
-		of[i] = t.factToken(evidence.FactOf(evidence.FactRegistered, value))
-	}
-	return of
-}
-
 // factsTime is when the facts of an entry were seen, in minutes.
 func factsTime(w *[5]uint64) int64 {
 	return int64(tagDay(w))*24*60 + int64(w[0]>>minuteAt&minutes)
 }
 
-// setFact puts a token in the place of its name.
-func (t *Table) setFact(w *[5]uint64, name evidence.FactName, token uint32) {
-	switch i := int(name); {
-	case name == evidence.FactRegistered:
-		w[4] = w[4]&^(7<<registerAt) | uint64(1+slices.Index(t.registered[:], token))<<registerAt
-	case i >= factPlaces:
-		w[4] |= 1 << (flagsAt + i - factPlaces)
-	case i == lastPlace:
-		w[0] = w[0]&(1<<lastPlaceAt-1) | uint64(token)<<lastPlaceAt
-	default:
-		at := evidence.TokenBits * i
-		word, shift := 1+at/64, at%64
-		w[word] = w[word]&^(tokens<<shift) | uint64(token)<<shift
-		if over := shift + evidence.TokenBits - 64; over > 0 {
-			w[word+1] = w[word+1]&^(1<<over-1) | uint64(token)>>(evidence.TokenBits-over)
-		}
+// setFact puts a fact in the place of its name.
+func (t *Table) setFact(w *[5]uint64, name evidence.FactName, value string) {
+	p := &layout[name]
+	is := t.factToken(evidence.FactOf(name, value))
+	if name.Closed() {
+		is = uint32(1 + slices.Index(evidence.FactValues(name), value))
 	}
+	w[p.word] = w[p.word]&^((1<<p.bits-1)<<p.at) | uint64(is)<<p.at
 }
 
-// fact gives the token in the place of a name, 0 if it was not shown.
+// fact gives the token of what stands in the place of a name, 0 if nothing does.
 func (t *Table) fact(w *[5]uint64, name evidence.FactName) uint32 {
-	switch i := int(name); {
-	case name == evidence.FactRegistered:
-		if n := w[4] >> registerAt & 7; n > 0 {
-			return t.registered[n-1]
-		}
-		return 0
-	case i >= factPlaces:
-		if w[4]&(1<<(flagsAt+i-factPlaces)) == 0 {
-			return 0
-		}
-		return t.flags[i-factPlaces]
-	case i == lastPlace:
-		return uint32(w[0] >> lastPlaceAt)
-	default:
-		at := evidence.TokenBits * i
-		word, shift := 1+at/64, at%64
-		token := w[word] >> shift
-		if shift > 64-evidence.TokenBits {
-			token |= w[word+1] << (64 - shift)
-		}
-		return uint32(token & tokens)
+	p := &layout[name]
+	is := uint32(w[p.word] >> p.at & (1<<p.bits - 1))
+	if closed := t.closed[name]; is > 0 && closed != nil {
+		return closed[is-1]
 	}
+	return is
 }
 
 // show takes in a fact of a host. Those of a visit have one time; the first fact of
 // a newer visit has those of the earlier one forgotten.
 func (t *Table) show(r *evidence.Record, d uint16) {
-	name, _, err := evidence.ParseFact(r.Object.Key)
+	name, value, err := evidence.ParseFact(r.Object.Key)
 	l, ok := linkTo(r.Subject)
 	if err != nil || !ok || l.PlatformRoot() {
 		return
@@ -144,7 +119,7 @@ func (t *Table) show(r *evidence.Record, d uint16) {
 			w = old
 		}
 	}
-	if t.setFact(&w, name, t.factToken(r.Object)); !at.ok || w != old {
+	if t.setFact(&w, name, value); !at.ok || w != old {
 		t.putWords(h, at, &w)
 	}
 	t.shown.Store(true)

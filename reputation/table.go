@@ -29,19 +29,18 @@ type Table struct {
 	raters  raters
 	anchors anchors
 
-	mu         sync.Mutex // held by what writes
-	applied    atomic.Uint64
-	clock      clock
-	queue      sightings
-	model      model
-	trust      trust
-	watch      func(Outcome)      // see Watch
-	located    atomic.Bool        // it was ever said where a host is
-	shown      atomic.Bool        // it was ever said what a server shows
-	flags      [factFlags]uint32  // tokens of facts that are there or not
-	registered [registered]uint32 // and of how long a domain is registered
-	scratch    [maxAbove]uint64   // see above
-	touched    uint64             // of no meaning: it keeps touch from being optimised away
+	mu      sync.Mutex // held by what writes
+	applied atomic.Uint64
+	clock   clock
+	queue   sightings
+	model   model
+	trust   trust
+	watch   func(Outcome) // see Watch
+	located atomic.Bool   // it was ever said where a host is
+	shown   atomic.Bool   // it was ever said what a server shows
+	closed  closedTokens
+	scratch [maxAbove]uint64 // see above
+	touched uint64           // of no meaning: it keeps touch from being optimised away
 }
 
 const (
@@ -74,7 +73,7 @@ func NewTable(key *evidence.Key) *Table {
 	t := &Table{key: key, shards: make([]shard, numShards)}
 	t.model.Model = DefaultModel()
 	t.wellKnown = hashNames(key, wellKnownText)
-	t.flags, t.registered = flagTokens(t), registeredTokens(t)
+	t.closed = t.closedTokens()
 	return t
 }
 

@@ -27,6 +27,7 @@ var alikeIn = [evidence.NumFacts]string{
 	evidence.FactCookie:           "setting a cookie",
 	evidence.FactHTTP3:            "offering HTTP/3",
 	evidence.FactRegistered:       "how long its domain is registered",
+	evidence.FactNameServer:       "whose name servers it has",
 }
 
 // FactSentence puts a fact that a server has shown into words, for a person. The
@@ -65,6 +66,8 @@ func FactSentence(name evidence.FactName, value string) string {
 		return "TLS " + value
 	case evidence.FactCertificate:
 		return "certificate issued by " + value
+	case evidence.FactNameServer:
+		return "name servers of " + value
 	case evidence.FactCertificateAge:
 		return "certificate issued " + ages[value]
 	}

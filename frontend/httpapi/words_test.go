@@ -75,6 +75,7 @@ func TestFactsInWords(t *testing.T) {
 		"attachment/exe": "offers a file to be saved, by its name .exe", "modified/week": "page last changed within a week of the visit",
 		"http/1.0": "HTTP/1.0", "tls/1.3": "TLS 1.3", "certificate/let-s-encrypt": "certificate issued by let-s-encrypt",
 		"certificate-age/day": "certificate issued within a day of the visit", "hsts/yes": "asks to be used with encryption only (HSTS)",
+		"nameserver/dns-example": "name servers of dns-example",
 	} {
 		name, value, err := evidence.ParseFact(fact)
 		if err != nil {
