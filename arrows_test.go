@@ -31,7 +31,7 @@ var floors = []struct {
 	{"reputation", []string{"link", "evidence"}},
 	{"feed", []string{"link", "netmap", "evidence"}},
 	{"probe", []string{"link", "evidence"}},
-	{"", []string{"link", "netmap", "message", "evidence", "reputation", "probe"}}, // the root, package headlight
+	{"", []string{"link", "netmap", "rdap", "message", "evidence", "reputation", "probe"}}, // the root, package headlight
 	{"blocklist", []string{"link", "evidence", "reputation"}},
 	{"frontend/conns", nil},
 	{"frontend/httpapi", []string{"frontend/conns", "link", "message", "evidence", "reputation", "probe", ""}},

@@ -103,6 +103,9 @@ func (s *Service) Close() error {
 		}
 		if s.visits != nil {
 			s.closeErr = errors.Join(s.closeErr, s.visits.ledger.Close())
+			if s.visits.rdap != nil {
+				s.closeErr = errors.Join(s.closeErr, s.visits.rdap.Close())
+			}
 		}
 		if err := s.log.Close(); err != nil {
 			s.closeErr = err

@@ -2,6 +2,7 @@ package headlight
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +19,7 @@ import (
 	"headlight.example/link"
 	"headlight.example/message"
 	"headlight.example/probe"
+	"headlight.example/rdap"
 	"headlight.example/reputation"
 )
 
@@ -40,6 +42,15 @@ type VisitConfig struct {
 	Jitter time.Duration
 	// Halted makes no visits until [Visits.Resume].
 	Halted bool
+	// Registries also asks the registry of a visited host's domain since when that
+	// is registered. It needs Identity.
+	Registries bool
+	// RegistryServers is the URL of the file that says which server knows which
+	// top-level domain; "" means IANA's.
+	RegistryServers string
+	// Roots that the certificates of registries are verified against; nil means
+	// the system's.
+	Roots *x509.CertPool
 }
 
 // Files of the data directory that belong to visits. The keys are in keys/.
@@ -73,6 +84,7 @@ type Visits struct {
 	keys   *probe.Keys     // nil if visits are not signed
 	prober *probe.Prober   // nil if there are no visits any more
 	queue  *probe.Queue    // nil with it
+	rdap   *rdap.Client    // nil if registries are not asked
 	cfg    VisitConfig     // as opened
 	logger *slog.Logger    //
 	broken sync.Once       // says that the ledger cannot be written
@@ -84,6 +96,9 @@ type Visits struct {
 
 	mu      sync.Mutex
 	closed  bool
+	asking  context.Context // of questions to registries; done while halted
+	deter   context.CancelFunc
+	asked   int                  // hosts whose registry is being asked
 	waiting map[string][]waiting // by host whose lookup is under way
 	hosts   today                // looked up
 	tenants today                // put on the queue
@@ -126,6 +141,7 @@ func openVisits(s *Service, cfg *VisitConfig) (v *Visits, err error) {
 	}
 	v = &Visits{s: s, leads: leads{key: s.key}, logger: s.logger.With("part", "visits"), waiting: make(map[string][]waiting)}
 	v.going, v.stop = context.WithCancel(context.Background())
+	v.asking, v.deter = context.WithCancel(v.going)
 	if v.ledger, err = probe.OpenLedger(dir, 0); err != nil {
 		return nil, err
 	}
@@ -153,17 +169,26 @@ func (v *Visits) start() (err error) {
 	if err != nil {
 		return fmt.Errorf("this machine's addresses, which are not visited: %w (under systemd, RestrictAddressFamilies needs AF_NETLINK)", err)
 	}
+	guard := probe.Guard{Own: own, Allow: cfg.Allow}
 	v.prober, err = probe.New(probe.Config{
 		Ledger: v.ledger, Key: v.s.key, Resolver: resolver, Keys: v.keys, Identity: cfg.Identity, Policy: &cfg.Policy,
-		Guard: probe.Guard{Own: own, Allow: cfg.Allow},
+		Guard: guard,
 		// What is known needs no visit.
 		Follow: func(_, to link.Link) bool { return unfamiliar(v.s.Judge(to).Level) },
 	})
 	if err != nil {
 		return err
 	}
+	if cfg.Registries {
+		v.rdap, err = rdap.Open(filepath.Join(v.s.dir, registriesDir), rdap.Config{
+			Agent: cfg.Identity.UserAgent(), From: cfg.Identity.From, Control: guard.Control, Bootstrap: cfg.RegistryServers, Roots: cfg.Roots,
+		})
+		if err != nil {
+			return err
+		}
+	}
 	if cfg.Halted {
-		v.prober.Halt()
+		v.Halt()
 	}
 	v.queue = probe.NewQueue(probe.QueueConfig{Prober: v.prober, Done: v.visited, Jitter: cfg.Jitter})
 	return nil
@@ -281,6 +306,7 @@ func (v *Visits) visited(q probe.Question, visit probe.Visit) {
 	if v.leads.learn(&visit, v.s.clock.now()) {
 		v.s.recent.renew(q.Link)
 	}
+	v.askRegistry(&visit)
 }
 
 // ledTo gives where a link leads, if a visit has shown it. It takes no lock.
@@ -298,7 +324,8 @@ func (v *Visits) run(ctx context.Context) {
 	}
 }
 
-// close ends the lookups, so that their sightings are logged as they are.
+// close ends the lookups, so that their sightings are logged as they are, and the
+// questions to registries.
 func (v *Visits) close() {
 	if v == nil {
 		return
@@ -328,10 +355,13 @@ func (v *Visits) Keys() *probe.Keys { return v.keys }
 func (v *Visits) Identity() probe.Identity { return v.cfg.Identity }
 
 // Halt is the kill switch: it ends the visits under way and makes no more, and
-// asks no DNS, until Resume.
+// asks no DNS and no registry, until Resume.
 func (v *Visits) Halt() {
 	if v.prober != nil {
 		v.prober.Halt()
+		v.mu.Lock()
+		v.deter()
+		v.mu.Unlock()
 	}
 }
 
@@ -339,6 +369,10 @@ func (v *Visits) Halt() {
 func (v *Visits) Resume() {
 	if v.prober != nil {
 		v.prober.Resume()
+		v.mu.Lock()
+		v.deter() // whoever halted twice, or never
+		v.asking, v.deter = context.WithCancel(v.going)
+		v.mu.Unlock()
 	}
 }
 

@@ -41,6 +41,9 @@ func (i *Identity) Validate() error {
 	return nil
 }
 
+// UserAgent is the User-Agent field of all that is asked in this name.
+func (i *Identity) UserAgent() string { return "Headlight/1 (+" + i.About + ")" }
+
 func (i *Identity) known() bool { return i.About != "" && i.From != "" }
 
 // signatureTTL is how long a signature is good for: the time that a slow
@@ -78,7 +81,7 @@ func (p *Prober) appendRequest(b []byte, l link.Link, target string, id ID, now 
 
 // greeting is what all requests have in common, up to the visit's id.
 func greeting(i Identity) string {
-	return "\r\nUser-Agent: Headlight/1 (+" + i.About + ")\r\nFrom: " + i.From + "\r\nAccept: */*\r\nConnection: close\r\nHeadlight-Visit: "
+	return "\r\nUser-Agent: " + i.UserAgent() + "\r\nFrom: " + i.From + "\r\nAccept: */*\r\nConnection: close\r\nHeadlight-Visit: "
 }
 
 // authority is the host with the port, if it is not the scheme's own.
