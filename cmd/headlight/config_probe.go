@@ -11,18 +11,21 @@ import (
 	"headlight.example"
 	"headlight.example/link"
 	"headlight.example/probe"
+	"headlight.example/rdap"
 )
 
 // ProbeConfig says how links that are not known safe are looked into.
 type ProbeConfig struct {
-	Mode     string    `toml:"mode"`
-	Exact    string    `toml:"exact"`
-	About    string    `toml:"about"`
-	From     string    `toml:"from"`
-	Agent    string    `toml:"agent"`
-	Resolver oneOrMore `toml:"resolver"`
-	Allow    oneOrMore `toml:"allow"`
-	Jitter   duration  `toml:"jitter"`
+	Mode        string    `toml:"mode"`
+	Exact       string    `toml:"exact"`
+	About       string    `toml:"about"`
+	From        string    `toml:"from"`
+	Agent       string    `toml:"agent"`
+	Resolver    oneOrMore `toml:"resolver"`
+	Allow       oneOrMore `toml:"allow"`
+	Jitter      duration  `toml:"jitter"`
+	RDAP        bool      `toml:"rdap"`
+	RDAPServers string    `toml:"rdap_servers"`
 }
 
 // oneOrMore is a list of strings that may be written as one string.
@@ -57,7 +60,7 @@ const (
 )
 
 func defaultProbeConfig() ProbeConfig {
-	return ProbeConfig{Mode: probeOff, Exact: "safe", Resolver: oneOrMore{}, Allow: oneOrMore{}, Jitter: duration(30 * time.Second)}
+	return ProbeConfig{Mode: probeOff, Exact: "safe", Resolver: oneOrMore{}, Allow: oneOrMore{}, Jitter: duration(30 * time.Second), RDAPServers: rdap.IANA}
 }
 
 // validate checks what types cannot say; the key is that which is wrong.
@@ -91,6 +94,12 @@ func (c *ProbeConfig) validate() (key string, err error) {
 	}
 	if _, err := c.allowed(); err != nil {
 		return "allow", err
+	}
+	if c.RDAP && c.Mode == probeDNS { // with "off", which ends all visits at once, nothing else need be changed
+		return "rdap", errors.New(`needs mode = "head": registries are asked about the domains of servers that are asked, and by whom is said there`)
+	}
+	if l, err := link.Parse(c.RDAPServers); c.RDAPServers != "" && (err != nil || l.Scheme() != "https" || !strings.HasPrefix(c.RDAPServers, "https://")) {
+		return "rdap_servers", fmt.Errorf("%q is not the https URL of a file", c.RDAPServers)
 	}
 	if time.Duration(c.Jitter) > time.Hour {
 		return "jitter", fmt.Errorf("%s is more than an hour", c.Jitter)
@@ -176,6 +185,7 @@ func (c *Config) visits() (*headlight.VisitConfig, error) {
 	v := &headlight.VisitConfig{Policy: policy, Servers: servers, Allow: allow, Jitter: time.Duration(p.Jitter)}
 	if p.Mode == probeHead {
 		v.Identity = p.identity()
+		v.Registries, v.RegistryServers = p.RDAP, p.RDAPServers
 	}
 	if v.Jitter == 0 {
 		v.Jitter = -1
