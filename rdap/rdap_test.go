@@ -136,7 +136,7 @@ func TestWhatARegistryAnswers(t *testing.T) {
 		{"a date that is none", text(domainOf("a.example", `{"eventAction":"registration","eventDate":"yesterday"}`)), rdap.ErrNotTold, 0},
 		{"a date before all domains", text(domainOf("a.example", `{"eventAction":"registration","eventDate":"1985-03-14T23:59:59Z"}`)), rdap.ErrNotTold, 0},
 		{"a date to come", text(domainOf("a.example", `{"eventAction":"registration","eventDate":"2999-01-01T00:00:00Z"}`)), rdap.ErrNotTold, 0},
-		{"not found", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"errorCode":404}`, 404) }, rdap.ErrNotTold, 0},
+		{"not found", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"errorCode":404}`, http.StatusNotFound) }, rdap.ErrNotTold, 0},
 		{"another domain", text(domainOf("b.example", told)), rdap.ErrLater, 0},
 		{"another thing", text(strings.Replace(domainOf("a.example", told), `"domain"`, `"entity"`, 1)), rdap.ErrLater, 0},
 		{"nothing", text(""), rdap.ErrLater, 0},
