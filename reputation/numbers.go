@@ -35,7 +35,7 @@ func DefaultModel() Model {
 		Learns: true,
 		Doubt:  .25,
 		Rate:   .1, SlowRate: .05,
-		Alpha: .2, SlowAlpha: .1, Beta: 1, Lambda1: .2, Lambda2: 3,
+		Alpha: .2, SlowAlpha: .1, Beta: .5, Lambda1: .05, Lambda2: 3,
 	}
 }
 
