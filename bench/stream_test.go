@@ -45,6 +45,7 @@ func learnStream(b *testing.B, nets *netmap.Map) (events int) {
 	defer f.Close()
 	key := new(evidence.Key)
 	table := reputation.NewTable(key)
+	stamps := feed.NewStamper(nets)
 	var records []evidence.Record
 	for e, err := range feed.Events(f) {
 		if err != nil {
@@ -55,9 +56,9 @@ func learnStream(b *testing.B, nets *netmap.Map) (events int) {
 			continue
 		}
 		events++
-		records = e.Records(records[:0], l, key, nets)
-		for _, r := range records {
-			table.Apply(evidence.Entry{Seq: table.Applied() + 1, Record: r})
+		records = e.Records(records[:0], l, key, stamps)
+		for i := range records {
+			table.Apply(evidence.Entry{Seq: table.Applied() + 1, Record: records[i]})
 		}
 	}
 	return events

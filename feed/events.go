@@ -23,6 +23,7 @@ var events = Format{
 	Doc:   "our event stream: JSON lines of reports, sightings and reviews, in order of time",
 	Dated: true,
 	parser: func(o *Options) parseFunc[evidence.Record] {
+		stamps := NewStamper(o.Networks)
 		return func(dst []evidence.Record, text string, _ int) ([]evidence.Record, error) {
 			if _, err := content(text); err != nil {
 				return dst, err
@@ -31,7 +32,7 @@ var events = Format{
 			if err != nil {
 				return dst, err
 			}
-			return o.appendEvent(dst, &e)
+			return o.appendEvent(dst, &e, stamps)
 		}
 	},
 }
@@ -227,9 +228,10 @@ const toldAddrs = 4
 //
 //	report, review  → the rater's judgement of the URL, in clear
 //	sighting        → of each of the first four addresses that the host
-//	                  resolved to it, and, if nets knows it, in which prefix
-//	                  the address was announced and by which AS; then Seen of
-//	                  the sealed URL (of the host alone if key is nil)
+//	                  resolved to it, and, if nets knows it and has not told
+//	                  it on that day, in which prefix the address was announced
+//	                  and by which AS; then Seen of the sealed URL (of the host
+//	                  alone if key is nil)
 //
 // Seen comes last, so that whoever folds it knows by then where the host is.
 // A host that is itself an address resolves to nothing, but is announced. The
@@ -239,7 +241,7 @@ const toldAddrs = 4
 //
 // A rater that calls benign what it called a threat has taken that back: the
 // fold sees to it, whatever came between.
-func (e *Event) Records(dst []evidence.Record, l link.Link, key *evidence.Key, nets *netmap.Map) []evidence.Record {
+func (e *Event) Records(dst []evidence.Record, l link.Link, key *evidence.Key, nets *Stamper) []evidence.Record {
 	r := evidence.Record{Time: e.Time, Rater: e.Rater, Assertion: e.Assertion, Count: 1}
 	if e.Type != Sighting {
 		r.Subject = evidence.Subject{Kind: evidence.URL, Key: l.URL()}
@@ -248,13 +250,13 @@ func (e *Event) Records(dst []evidence.Record, l link.Link, key *evidence.Key, n
 	host := evidence.Subject{Kind: evidence.Host, Key: l.Host()}
 	r.Rater = evidence.SightingRater
 	if a, ok := l.Addr(); ok {
-		dst = appendNetwork(dst, r, a, evidence.Subject{}, nets)
+		dst = nets.append(dst, r, a, evidence.Subject{})
 	} else {
 		for _, a := range e.Addrs[:min(len(e.Addrs), toldAddrs)] {
 			r.Assertion, r.Subject = evidence.ResolvesTo, host
 			r.Object = evidence.Subject{Kind: evidence.Addr, Key: a.String()}
 			dst = append(dst, r)
-			dst = appendNetwork(dst, r, a, r.Object, nets)
+			dst = nets.append(dst, r, a, r.Object)
 		}
 	}
 	r.Assertion, r.Subject, r.Object = evidence.Seen, host, evidence.Subject{}
@@ -264,11 +266,40 @@ func (e *Event) Records(dst []evidence.Record, l link.Link, key *evidence.Key, n
 	return append(dst, r)
 }
 
-// appendNetwork appends which network the address belongs to, where that is
-// known, as r with another subject and object. addr is the subject that the
-// address is, or zero if nobody has made it yet.
-func appendNetwork(dst []evidence.Record, r evidence.Record, a netip.Addr, addr evidence.Subject, nets *netmap.Map) []evidence.Record {
-	n, ok := nets.Lookup(a)
+// Stamper tells in which networks the addresses of a stream of sightings are, of
+// each once a day: half of those of a day are of few big hosts. It is for one
+// goroutine.
+type Stamper struct {
+	nets *netmap.Map
+	day  int64
+	told map[netip.Addr]struct{} // on day
+}
+
+// maxTold bounds the addresses of a day that are remembered; then they are told
+// again.
+const maxTold = 1 << 16
+
+// NewStamper gives one by a table of networks; nil knows none.
+func NewStamper(nets *netmap.Map) *Stamper {
+	return &Stamper{nets: nets, told: make(map[netip.Addr]struct{})}
+}
+
+// append appends which network the address belongs to, where that is known and was
+// not told on that day, as r with another subject and object. addr is the subject
+// that the address is, or zero if nobody has made it yet.
+func (s *Stamper) append(dst []evidence.Record, r evidence.Record, a netip.Addr, addr evidence.Subject) []evidence.Record {
+	if s == nil || s.nets == nil {
+		return dst
+	}
+	if day := r.Time.Unix() / 86400; day != s.day || len(s.told) >= maxTold {
+		s.day = day
+		clear(s.told)
+	}
+	if _, ok := s.told[a]; ok {
+		return dst
+	}
+	s.told[a] = struct{}{}
+	n, ok := s.nets.Lookup(a)
 	if !ok {
 		return dst
 	}
@@ -284,7 +315,7 @@ func appendNetwork(dst []evidence.Record, r evidence.Record, a netip.Addr, addr 
 
 // appendEvent is Records under Options: a stream that is one rater's word may
 // speak in no other name.
-func (o *Options) appendEvent(dst []evidence.Record, e *Event) ([]evidence.Record, error) {
+func (o *Options) appendEvent(dst []evidence.Record, e *Event, nets *Stamper) ([]evidence.Record, error) {
 	l, err := e.Link()
 	if err != nil {
 		return dst, err
@@ -293,7 +324,7 @@ func (o *Options) appendEvent(dst []evidence.Record, e *Event) ([]evidence.Recor
 	if o.Rater != "" {
 		e.Rater = o.Rater
 	}
-	dst = e.Records(dst, l, o.Key, o.Networks)
+	dst = e.Records(dst, l, o.Key, nets)
 	for i := said; i < len(dst); i++ {
 		if o.Rater != "" {
 			dst[i].Rater = o.Rater

@@ -225,6 +225,8 @@ func TestSightingsAreStampedWithNetworks(t *testing.T) {
 {"time":"2026-01-02T15:04:09Z","type":"sighting","url":"http://3221225993/x","addrs":["198.51.100.7"]}
 {"time":"2026-01-02T15:04:10Z","type":"sighting","url":"http://many.example/","addrs":["203.0.113.1","203.0.113.2","203.0.113.3","192.0.2.4","192.0.2.5"]}
 {"time":"2026-01-02T15:04:11Z","type":"report","rater":"feed/x","url":"http://192.0.2.9/","assertion":"spam","addrs":["192.0.2.9"]}
+{"time":"2026-01-02T15:04:12Z","type":"sighting","url":"http://b.example/","addrs":["192.0.2.1"]}
+{"time":"2026-01-03T00:00:00Z","type":"sighting","url":"http://c.example/","addrs":["192.0.2.1"]}
 `
 	seen := func(second int, what ...string) (lines []string) {
 		for _, w := range what {
@@ -255,6 +257,15 @@ func TestSightingsAreStampedWithNetworks(t *testing.T) {
 			"addr 192.0.2.4 originated-by as 64496",
 			"host many.example seen"),
 		[]string{"url 192.0.2.9/ spam 2026-01-02T15:04:11Z by feed/x"},
+		seen(12, // where the address is was told on that day
+			"host b.example resolves-to addr 192.0.2.1",
+			"host b.example seen"),
+		[]string{
+			"host c.example resolves-to addr 192.0.2.1 2026-01-03T00:00:00Z by service/sighting",
+			"addr 192.0.2.1 announced-in prefix 192.0.2.0/25 2026-01-03T00:00:00Z by service/sighting",
+			"addr 192.0.2.1 originated-by as 64496 2026-01-03T00:00:00Z by service/sighting",
+			"host c.example seen 2026-01-03T00:00:00Z by service/sighting",
+		},
 	)
 	if d := cmp.Diff(want, said(format(t, "events"), stream, feed.Options{Networks: b.Map()})); d != "" {
 		t.Error(d)

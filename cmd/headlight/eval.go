@@ -30,7 +30,8 @@ type evaluation struct {
 	table  *reputation.Table
 	policy *reputation.Policy
 	from   time.Time
-	nets   *netmap.Map     // stamps what is seen; nil knows no network
+	nets   *netmap.Map     // nil knows no network
+	stamps *feed.Stamper   // what is seen, by nets
 	truth  map[uint64]bool // line → bad; nil if it is not known
 	delay  time.Duration   // by which reports and reviews are learnt later
 	flips  *flips          // nil: every word is learnt as it was said
@@ -75,7 +76,7 @@ var listNames = [...]string{"url", "host", "tenant", "domain"}
 func newEvaluation(policy *reputation.Policy, from time.Time, nets *netmap.Map) *evaluation {
 	key := new(evidence.Key) // a fixed key: two runs give one result
 	return &evaluation{
-		key: key, table: reputation.NewTable(key), policy: policy, from: from, nets: nets,
+		key: key, table: reputation.NewTable(key), policy: policy, from: from, nets: nets, stamps: feed.NewStamper(nets),
 		names:  make(map[uint64]name),
 		at:     make(map[netip.Addr]struct{}),
 		around: newAround(),
@@ -247,7 +248,7 @@ func (ev *evaluation) learn(e *feed.Event, l link.Link, names rungs) {
 			ev.names[h] = n
 		}
 	}
-	ev.records = e.Records(ev.records[:0], l, ev.key, ev.nets)
+	ev.records = e.Records(ev.records[:0], l, ev.key, ev.stamps)
 	ev.fold(ev.records)
 }
 

@@ -93,6 +93,7 @@ func ahead(events iter.Seq2[feed.Event, error], key *evidence.Key, nets *netmap.
 			defer close(batches)
 			batch := make([]decoded, 0, aheadBatch)
 			var records []evidence.Record // of the batch
+			stamps := feed.NewStamper(nets)
 			send := func() (more bool) {
 				select {
 				case batches <- batch:
@@ -106,7 +107,7 @@ func ahead(events iter.Seq2[feed.Event, error], key *evidence.Key, nets *netmap.
 				d := decode(e, err)
 				if err == nil && d.malformed == nil {
 					said := len(records)
-					records = d.event.Records(records, d.link, key, nets)
+					records = d.event.Records(records, d.link, key, stamps)
 					d.records = records[said:len(records):len(records)]
 				}
 				batch = append(batch, d)
