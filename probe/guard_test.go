@@ -174,15 +174,31 @@ func TestNobodyReachesLoopback(t *testing.T) {
 
 // A name that resolves to another address each time: what is connected to is
 // what was checked.
+// listenTwice listens on one port of 127.0.0.2 and of 127.0.0.1.
+func listenTwice(t *testing.T) (two, one net.Listener) {
+	t.Helper()
+	for range 20 { // what is free on one may be taken on the other
+		two, err := net.Listen("tcp4", "127.0.0.2:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := two.Addr().(*net.TCPAddr).Port
+		if one, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return two, one
+		}
+		two.Close()
+	}
+	t.Fatal("no port is free on both")
+	return nil, nil
+}
+
 func TestRebinding(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var good, bad atomic.Int32
-	l, err := net.Listen("tcp4", "127.0.0.2:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, g := listenTwice(t)
 	defer l.Close()
+	defer g.Close()
 	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
 	go func() {
 		for {
@@ -194,11 +210,6 @@ func TestRebinding(t *testing.T) {
 			c.Close()
 		}
 	}()
-	g, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.Close()
 	go func() {
 		for {
 			c, err := g.Accept()
