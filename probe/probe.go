@@ -226,11 +226,12 @@ func (p *Prober) fly(going context.Context, q Question, f *flight) {
 		close(f.landed)
 	}()
 	if going.Err() != nil {
-		f.visit = ended(q.Link, Halted)
+		f.visit.begin(q.Link)
+		f.visit.Outcome, f.visit.Hops[0].Outcome = Halted, Halted
 		return
 	}
 	defer f.begin()()
-	f.visit = p.visit(f, q)
+	p.visit(f, &q)
 	if over(f.Context) && f.visit.Outcome == Timeout {
 		f.visit.Outcome = Ended // it was the caller's time that was over
 	}
@@ -246,56 +247,92 @@ func over(ctx context.Context) bool {
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
-// ended is a visit that was not begun.
-func ended(l link.Link, o Outcome) Visit {
-	return Visit{Link: l, Time: time.Now().UTC(), Outcome: o, Hops: []Hop{{Link: l, Outcome: o}}}
+// begin begins a visit of a link.
+func (v *Visit) begin(l link.Link) {
+	v.Link, v.Time, v.Hops = l, time.Now().UTC(), make([]Hop, 1)
+	v.Hops[0].Link = l
 }
 
-// visit asks about a link and what it redirects to.
-func (p *Prober) visit(ctx *flight, q Question) Visit {
-	v := Visit{Link: q.Link, Time: time.Now().UTC(), Decision: p.Decide(q), Hops: make([]Hop, 0, 1)}
-	l, from := q.Link, link.Link{}
-	for hops := 0; ; hops++ {
-		v.Hops = append(v.Hops, Hop{Link: l, Decision: v.Decision})
-		if hops > 0 {
-			v.Hops[hops].Decision = p.policy.Decide(l, false)
-		}
-		next := p.hop(ctx, &v, q, hops, from)
+// ended is a visit that was not made.
+func ended(l link.Link, o Outcome) (v Visit) {
+	v.begin(l)
+	v.Outcome, v.Hops[0].Outcome = o, o
+	return v
+}
+
+// visit asks about a link and what it redirects to. What it waits in, with all that
+// it calls, has 3 KB of stack: a fourth of what signing needs, so that the rest is
+// given back while a server is slow.
+func (p *Prober) visit(ctx *flight, q *Question) {
+	v := &ctx.visit
+	v.begin(q.Link)
+	v.Decision = p.Decide(*q)
+	v.Hops[0].Decision = v.Decision
+	for n := 0; ; n++ {
+		next := p.hop(ctx, q, n)
 		if next.IsZero() {
 			break
 		}
-		from, l = l, next
+		v.Hops = append(v.Hops, make([]Hop, 1)...)
+		v.Hops[n+1].Link, v.Hops[n+1].Decision = next, p.policy.Decide(next, false)
 	}
 	v.Outcome = v.Hops[0].Outcome
 	v.Again = v.Hops[0].Again
 	v.Elapsed = time.Since(v.Time)
-	return v
 }
 
 // hop asks about link n of a chain, and gives the next one if there is one.
-func (p *Prober) hop(ctx *flight, v *Visit, q Question, n int, from link.Link) (next link.Link) {
+func (p *Prober) hop(ctx *flight, q *Question, n int) link.Link {
+	addrs := p.permit(ctx, q, n)
+	if addrs == nil {
+		return link.Link{}
+	}
+	h := &ctx.visit.Hops[n]
+	return p.reply(ctx, n, p.request(ctx, h, addrs))
+}
+
+// reply writes down what came of the request of hop n, and gives the link that it
+// redirects to, if it does.
+func (p *Prober) reply(ctx *flight, n int, location string) link.Link {
+	h := &ctx.visit.Hops[n]
+	p.cfg.Ledger.Reply(Reply{Visit: ctx.visit.ID, Hop: n, Time: time.Now().UTC(), Addr: h.Addr, Outcome: h.Outcome, Status: h.status()})
+	if location == "" {
+		return link.Link{}
+	}
+	next, err := follow(asked(h.Link, h.Mode), location)
+	if err != nil {
+		return link.Link{} // to an app, a script, nowhere; Answer.Location has it
+	}
+	return next
+}
+
+// permit finds out whether the server of link n may be asked, and writes down that
+// it is. It gives the addresses to try, or none and says in the hop why not.
+func (p *Prober) permit(ctx *flight, q *Question, n int) []netip.AddrPort {
+	v := &ctx.visit
 	h := &v.Hops[n]
 	l := h.Link
 	if l.Scheme() != "http" && l.Scheme() != "https" {
 		h.Outcome = NotWeb
-		return next
+		return nil
 	}
+	part := false // of what was granted for the link before
 	if n > 0 {
+		from := v.Hops[n-1].Link
+		part = l.Tenant() == from.Tenant()
 		if slices.ContainsFunc(v.Hops[:n], func(before Hop) bool { return before.Link.String() == l.String() }) {
 			h.Outcome = Loop
-			return next
+			return nil
 		}
 		if p.cfg.Follow != nil && !p.cfg.Follow(from, l) {
 			h.Outcome = NotFollowed
-			return next
+			return nil
 		}
 	}
 	h.Names = p.cfg.Resolver.Resolve(ctx, l.Host(), l.Domain())
 	now := time.Now()
-	part := n > 0 && l.Tenant() == from.Tenant()
-	place := p.manners.place(l)
 	if h.Outcome = p.mayAsk(ctx, h, n, now); h.Outcome != Answered {
-		return next
+		return nil
 	}
 	ports := portOf(l)
 	allowed := make([]Address, 0, maxAddrs)
@@ -306,11 +343,11 @@ func (p *Prober) hop(ctx *flight, v *Visit, q Question, n int, from link.Link) (
 	}
 	if len(allowed) == 0 {
 		h.Outcome = NotVisited
-		return next
+		return nil
 	}
 	var first netip.Addr
-	if h.Outcome, first, h.Again = p.manners.take(place, allowed, part, now); h.Outcome != Answered {
-		return next
+	if h.Outcome, first, h.Again = p.manners.take(p.manners.place(l), allowed, part, now); h.Outcome != Answered {
+		return nil
 	}
 	if v.ID.IsZero() {
 		v.ID = newID(now)
@@ -326,26 +363,17 @@ func (p *Prober) hop(ctx *flight, v *Visit, q Question, n int, from link.Link) (
 		if h.Outcome = NoLedger; ctx.Err() != nil {
 			h.Outcome = Ended
 		}
-		return next
+		return nil
 	}
 	// The address whose budget it is comes first.
-	addrs := make([]netip.AddrPort, 0, maxDials)
+	addrs := make([]netip.AddrPort, 0, min(len(allowed), maxDials))
 	addrs = append(addrs, netip.AddrPortFrom(first, ports))
 	for _, a := range allowed {
-		if a.Addr != first && len(addrs) < maxDials {
+		if a.Addr != first && len(addrs) < cap(addrs) {
 			addrs = append(addrs, netip.AddrPortFrom(a.Addr, ports))
 		}
 	}
-	location := p.request(ctx, h, v.ID, addrs)
-	p.cfg.Ledger.Reply(Reply{Visit: v.ID, Hop: n, Time: time.Now().UTC(), Addr: h.Addr, Outcome: h.Outcome, Status: h.status()})
-	if location == "" {
-		return next
-	}
-	next, err = follow(asked(l, h.Mode), location)
-	if err != nil {
-		return link.Link{} // to an app, a script, nowhere; Answer.Location has it
-	}
-	return next
+	return addrs
 }
 
 // mayAsk says whether a server may be asked at all, before anything is taken
@@ -420,63 +448,73 @@ func (h *Hop) status() int {
 
 // request connects, asks, and notes the answer in h. It gives the Location of a
 // redirect, "" if there is none.
-func (p *Prober) request(ctx *flight, h *Hop, id ID, addrs []netip.AddrPort) (location string) {
+func (p *Prober) request(ctx *flight, h *Hop, addrs []netip.AddrPort) (location string) {
 	l := h.Link
-	conn, addr, err := p.connect(ctx, addrs)
+	raw, addr, err := p.connect(ctx, addrs)
 	if err != nil {
 		h.Outcome = failure(ctx, err)
 		return ""
 	}
-	defer conn.Close()
+	defer raw.Close()
 	h.Addr = addr
 	deadline := time.Now().Add(p.cfg.HeadTimeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
-	conn.SetDeadline(deadline)
+	raw.SetDeadline(deadline)
 	// Whoever gives up, or pulls the kill switch, need not wait for the deadline.
-	defer ctx.AfterFunc(func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	defer ctx.AfterFunc(func() { raw.SetDeadline(time.Unix(1, 0)) })()
+	conn := raw
 	if l.Scheme() == "https" {
-		// The certificate is verified below, and what is found is noted: there is
-		// no secret to lose, and half of what is bad has a bad certificate.
-		secured := tls.Client(conn, &tls.Config{
-			InsecureSkipVerify: true,
-			ServerName:         serverName(l),
-			NextProtos:         []string{"http/1.1"},
-			MinVersion:         tls.VersionTLS10,
-		})
-		// A handshake needs a deep stack, which its own goroutine gives back; this
-		// one would have it for as long as the server lets us wait.
-		shaken := make(chan error)
-		go func() {
-			err := secured.Handshake()
-			if err == nil {
-				cs := secured.ConnectionState()
-				h.TLS = tlsOf(&cs, l.Host(), p.cfg.Roots, time.Now())
-			}
-			shaken <- err
-		}()
-		if err := <-shaken; err != nil {
+		if conn, err = p.secure(h, raw); err != nil {
 			if h.Outcome = failure(ctx, err); h.Outcome == Unreachable {
 				h.Outcome = TLSFailed
 			}
 			return ""
 		}
-		conn = secured
 	}
 	var hd head
-	if hd, err = p.exchange(conn, l, target(l, h.Mode), id); err != nil {
+	if hd, err = p.exchange(conn, l, target(l, h.Mode), ctx.visit.ID); err != nil {
 		h.Outcome = failure(ctx, err)
 		return ""
 	}
-	h.Answer = answerOf(&hd)
+	return p.read(h, &hd)
+}
+
+// read notes in a hop what its head says, and gives the Location of a redirect.
+func (p *Prober) read(h *Hop, hd *head) (location string) {
+	h.Answer = answerOf(hd)
 	h.Outcome = ofStatus(hd.status)
-	p.heed(h, &hd)
+	p.heed(h, hd)
 	switch hd.status {
 	case 301, 302, 303, 307, 308:
 		return hd.get("Location")
 	}
 	return ""
+}
+
+// secure makes the connection of a hop one with TLS.
+func (p *Prober) secure(h *Hop, conn net.Conn) (net.Conn, error) {
+	// The certificate is verified below, and what is found is noted: there is no
+	// secret to lose, and half of what is bad has a bad certificate.
+	secured := tls.Client(conn, &tls.Config{
+		InsecureSkipVerify: true,
+		ServerName:         serverName(h.Link),
+		NextProtos:         []string{"http/1.1"},
+		MinVersion:         tls.VersionTLS10,
+	})
+	// A handshake needs a deep stack, which its own goroutine gives back; this one
+	// would have it for as long as the server lets us wait.
+	shaken := make(chan error)
+	go func() {
+		err := secured.Handshake()
+		if err == nil {
+			cs := secured.ConnectionState()
+			h.TLS = tlsOf(&cs, h.Link.Host(), p.cfg.Roots, time.Now())
+		}
+		shaken <- err
+	}()
+	return secured, <-shaken
 }
 
 // serverName is the host for SNI: a name, never an address (RFC 6066 §3).
