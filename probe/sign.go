@@ -100,16 +100,23 @@ func (p *Prober) appendSignature(b []byte, k *signingKey, authority, target stri
 			break
 		}
 	}
-	var params, base [1 << 10]byte
+	b = append(b, `Signature-Agent: sig1="`...)
+	b = append(b, p.cfg.Identity.Agent...)
+	b = append(b, "\"\r\nSignature-Input: sig1="...)
 	// RFC 9421 §2.3: the parameters, which are signed as they are sent.
-	ps := append(params[:0], `("@authority" "@method" "@path" "@query" "signature-agent";key="sig1" "headlight-visit");created=`...)
-	ps = strconv.AppendInt(ps, now.Unix(), 10)
-	ps = append(ps, ";expires="...)
-	ps = strconv.AppendInt(ps, now.Add(signatureTTL).Unix(), 10)
-	ps = append(ps, `;keyid="`...)
-	ps = append(ps, k.id...)
-	ps = append(ps, `";alg="ed25519";tag="web-bot-auth"`...)
-	// RFC 9421 §2.5: the signature base.
+	begin := len(b)
+	b = append(b, `("@authority" "@method" "@path" "@query" "signature-agent";key="sig1" "headlight-visit");created=`...)
+	b = strconv.AppendInt(b, now.Unix(), 10)
+	b = append(b, ";expires="...)
+	b = strconv.AppendInt(b, now.Add(signatureTTL).Unix(), 10)
+	b = append(b, `;keyid="`...)
+	b = append(b, k.id...)
+	b = append(b, `";alg="ed25519";tag="web-bot-auth"`...)
+	params := b[begin:]
+	// RFC 9421 §2.5: the signature base. It is not on the stack, since with that
+	// signing would need a larger one.
+	base := buffers.Get().(*[headSize]byte)
+	defer buffers.Put(base)
 	s := append(base[:0], `"@authority": `...)
 	s = append(s, authority...)
 	s = append(s, "\n\"@method\": HEAD\n\"@path\": "...)
@@ -121,15 +128,10 @@ func (p *Prober) appendSignature(b []byte, k *signingKey, authority, target stri
 	s = append(s, "\"\n\"headlight-visit\": "...)
 	s = id.append(s)
 	s = append(s, "\n\"@signature-params\": "...)
-	s = append(s, ps...)
-	signature := ed25519.Sign(k.private, s)
+	s = append(s, params...)
 
-	b = append(b, `Signature-Agent: sig1="`...)
-	b = append(b, p.cfg.Identity.Agent...)
-	b = append(b, "\"\r\nSignature-Input: sig1="...)
-	b = append(b, ps...)
 	b = append(b, "\r\nSignature: sig1=:"...)
-	b = base64.StdEncoding.AppendEncode(b, signature)
+	b = base64.StdEncoding.AppendEncode(b, ed25519.Sign(k.private, s))
 	return append(b, ":\r\n"...)
 }
 
