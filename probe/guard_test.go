@@ -172,8 +172,6 @@ func TestNobodyReachesLoopback(t *testing.T) {
 	}
 }
 
-// A name that resolves to another address each time: what is connected to is
-// what was checked.
 // listenTwice listens on one port of 127.0.0.2 and of 127.0.0.1.
 func listenTwice(t *testing.T) (two, one net.Listener) {
 	t.Helper()
@@ -192,6 +190,8 @@ func listenTwice(t *testing.T) (two, one net.Listener) {
 	return nil, nil
 }
 
+// A name that resolves to another address each time: what is connected to is
+// what was checked.
 func TestRebinding(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
