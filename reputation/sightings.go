@@ -108,6 +108,7 @@ const (
 	keepFor     = 7 * 86400 // seconds
 	lessonDelay = 86400     // if reports are slow
 	taint       = .3        // fast bad units on the host
+	expected    = -5        // score of links that are good as a matter of course: one in 150 is not
 )
 
 func (q *sightings) len() int { return int(q.next - q.first) }
@@ -314,8 +315,10 @@ func (t *Table) comeOfAge(s *sighting, now int64) {
 	}
 }
 
+// teachGood is the lesson of a link that nobody reported, unless that was thought
+// of it when it was seen: half of all lessons would move nothing but by rounding.
 func (t *Table) teachGood(s *sighting) {
-	if s.flags&taughtGood == 0 && s.spelt.n > 0 {
+	if s.flags&taughtGood == 0 && s.spelt.n > 0 && s.z > expected {
 		s.flags |= taughtGood
 		t.teach(s, false, s.worth())
 	}
