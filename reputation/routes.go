@@ -168,7 +168,9 @@ func (t *Table) relate(r *evidence.Record, d uint16) {
 			}
 			host, addr := t.key.Hash(hostKind, r.Subject.Key), t.hashRoute(a)
 			t.touched ^= t.touch(host) ^ t.touch(addr)
-			t.locate(a, addr, d, nil)
+			if w, at, ok := t.openRoute(a, addr, d); ok {
+				t.putWords(addr, at, &w)
+			}
 			t.resolve(host, addr, d)
 		}
 	case evidence.Shows:
@@ -177,15 +179,21 @@ func (t *Table) relate(r *evidence.Record, d uint16) {
 		a, ok := addrOf(r.Subject)
 		p, err := netip.ParsePrefix(r.Object.Key)
 		if ok && err == nil && r.Object.Kind == evidence.Prefix && p.Contains(a) {
-			t.locate(a, t.hashRoute(a), d, func(w *[5]uint64) {
+			h := t.hashRoute(a)
+			if w, at, ok := t.openRoute(a, h, d); ok {
 				w[0] = w[0]&^(0xff<<32) | uint64(p.Bits())<<32 | prefixKnown<<40
-			})
+				t.putWords(h, at, &w)
+			}
 		}
 	case evidence.OriginatedBy:
 		a, ok := addrOf(r.Subject)
 		as, err := strconv.ParseUint(r.Object.Key, 10, 32)
 		if ok && err == nil && r.Object.Kind == evidence.AS {
-			t.locate(a, t.hashRoute(a), d, func(w *[5]uint64) { w[0], w[3] = w[0]|asKnown<<40, as })
+			h := t.hashRoute(a)
+			if w, at, ok := t.openRoute(a, h, d); ok {
+				w[0], w[3] = w[0]|asKnown<<40, as
+				t.putWords(h, at, &w)
+			}
 		}
 	}
 }
@@ -198,26 +206,20 @@ func addrOf(s evidence.Subject) (netip.Addr, bool) {
 	return a.Unmap(), err == nil
 }
 
-// locate opens the entry of an address, h by its hash, makes it if there is none, and has it
-// changed unless it knows something newer.
-func (t *Table) locate(a netip.Addr, h uint64, d uint16, change func(*[5]uint64)) {
-	w, at := t.openWords(h)
-	day := tagDay(&w)
+// openRoute opens the entry of an address, h by its hash, to be changed and put
+// back as of day d; it makes it if there is none. It is false if that knows
+// something newer.
+func (t *Table) openRoute(a netip.Addr, h uint64, d uint16) (w [5]uint64, at place, ok bool) {
+	w, at = t.openWords(h)
+	if d < tagDay(&w) {
+		return w, at, false
+	}
 	if !at.ok {
 		b := a.As16()
 		w = [5]uint64{tagAddr, binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])}
 	}
-	if d < day {
-		return
-	}
-	before := w
-	if change != nil {
-		change(&w)
-	}
 	w[0] = w[0]&^(0xffff<<16) | uint64(d)<<16
-	if !at.ok || w != before {
-		t.putWords(h, at, &w)
-	}
+	return w, at, true
 }
 
 // resolve adds an address to those that a host has on a day.
