@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"io"
 	"net/http"
 )
 
@@ -16,11 +15,17 @@ func (c *call) safeBrowsing() error {
 		if err := c.readBody(MaxSafeBrowsing); err != nil {
 			return err
 		}
-		c.r.Body = io.NopCloser(bytes.NewReader(c.body))
+		c.r.Body = &heldBody{*bytes.NewBuffer(c.body)}
 	}
 	c.s.cfg.SafeBrowsing.ServeHTTP(&statusWriter{c.w, c}, c.r)
 	return nil
 }
+
+// heldBody is a body that was read, and need not be again: it gives its Bytes.
+type heldBody struct{ bytes.Buffer }
+
+// Close implements io.Closer.
+func (*heldBody) Close() error { return nil }
 
 // statusWriter notes the status.
 type statusWriter struct {

@@ -211,15 +211,30 @@ func (s *Server) answer(w http.ResponseWriter, r *request) error {
 		return &refusal{http.StatusMethodNotAllowed, "UNIMPLEMENTED", "the method takes " + allow}
 	}
 	if r.Method == http.MethodPost {
-		var err error
-		if r.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody)); err != nil {
-			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-				return &refusal{http.StatusRequestEntityTooLarge, "INVALID_ARGUMENT", "the body is over " + strconv.Itoa(MaxBody) + " bytes"}
-			}
-			return invalid("the body could not be read")
+		if err := r.readBody(w); err != nil {
+			return err
 		}
 	}
 	return call.handle(s, st, w, r)
+}
+
+var tooLong = &refusal{http.StatusRequestEntityTooLarge, "INVALID_ARGUMENT", "the body is over " + strconv.Itoa(MaxBody) + " bytes"}
+
+// readBody reads the body, unless whoever passes the request on has it in memory.
+func (r *request) readBody(w http.ResponseWriter) (err error) {
+	if held, ok := r.Body.(interface{ Bytes() []byte }); ok {
+		if r.body = held.Bytes(); len(r.body) > MaxBody {
+			return tooLong
+		}
+		return nil
+	}
+	if r.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody)); err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return tooLong
+		}
+		return invalid("the body could not be read")
+	}
+	return nil
 }
 
 // handler answers one method.

@@ -175,6 +175,10 @@ func readAsked(i *v4.ThreatInfo) (a asked, err error) {
 	return a, nil
 }
 
+// matchCached is for how long a client may keep that a URL matches; it is in many
+// answers at once, which only read it.
+var matchCached = forSeconds(cacheFor)
+
 // add appends the matches of an entry that is on a list.
 func (a *asked) add(to []*v4.ThreatMatch, l list, e *v4.ThreatEntry) []*v4.ThreatMatch {
 	if !a.urls {
@@ -186,7 +190,7 @@ func (a *asked) add(to []*v4.ThreatMatch, l list, e *v4.ThreatEntry) []*v4.Threa
 		}
 		for _, p := range a.platforms {
 			if len(to) < maxMatches {
-				to = append(to, &v4.ThreatMatch{ThreatType: t, PlatformType: p, ThreatEntryType: v4.ThreatEntryType_URL, Threat: e, CacheDuration: forSeconds(cacheFor)})
+				to = append(to, &v4.ThreatMatch{ThreatType: t, PlatformType: p, ThreatEntryType: v4.ThreatEntryType_URL, Threat: e, CacheDuration: matchCached})
 			}
 		}
 	}
