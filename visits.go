@@ -64,6 +64,8 @@ const (
 	// maxLookups bounds the hosts that are asked for at once, seven questions
 	// each, and maxWaiting the sightings of one host that wait for that.
 	maxLookups, maxWaiting = 128, 256
+	// visitedFor is for how long nobody else need ask.
+	visitedFor = 24 * time.Hour
 	// maxToday bounds what is remembered of a day: about 10 MB.
 	maxToday = 100_000
 )
@@ -281,10 +283,12 @@ func (v *Visits) lookup(l link.Link) {
 	}
 }
 
-// consider puts a link on the queue if its server is to be asked. v.mu is held.
+// consider puts a link on the queue if its server is to be asked: not if it was in
+// the last day, here or by another machine whose records are in the same log. v.mu
+// is held.
 func (v *Visits) consider(x sighting, now time.Time) {
 	q := probe.Question{Link: x.link, Unsubscribe: x.unsubscribe}
-	if v.closed || !unfamiliar(x.level) || v.tenants.has(x.link.Tenant(), now) || v.prober.Decide(q).Mode == probe.DNSOnly {
+	if v.closed || !unfamiliar(x.level) || v.tenants.has(x.link.Tenant(), now) || now.Sub(v.s.table.Shown(x.link)) < visitedFor || v.prober.Decide(q).Mode == probe.DNSOnly {
 		return
 	}
 	if v.queue.Push(q) {

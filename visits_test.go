@@ -189,7 +189,8 @@ func TestALookupThatChangesAVerdictIsTold(t *testing.T) {
 	}
 }
 
-// One visit of a tenant a day, and none of what is known or would unsubscribe.
+// One visit of a tenant a day, and none of what is known, would unsubscribe, or was
+// visited by another machine.
 func TestUnfamiliarServersAreVisited(t *testing.T) {
 	t.Parallel()
 	ns := newNameServer(t, nil)
@@ -220,6 +221,12 @@ func TestUnfamiliarServersAreVisited(t *testing.T) {
 	at := func(host string) string { return fmt.Sprintf("http://%s:%d", host, ap.Port()) }
 	report(t, svc, "feed/list", evidence.Phishing, at("bad.test")+"/x")
 	svc.Check(parse(t, at("bad.test")+"/x"))
+	// Another machine with the same log was there an hour ago.
+	if _, err := svc.Append(ctx, evidence.Record{Time: time.Now().Add(-time.Hour), Rater: probe.Rater, Count: 1, Assertion: evidence.Shows,
+		Subject: evidence.Subject{Kind: evidence.Host, Key: "elsewhere.test"}, Object: evidence.FactOf(evidence.FactServer, "nginx")}); err != nil {
+		t.Fatal(err)
+	}
+	svc.Check(parse(t, at("elsewhere.test")+"/page"))
 	svc.Check(parse(t, at("www.new.test")+"/page?id=1"))
 	svc.CheckMessage(message.HTML, `<a href="`+at("list.test")+`/u?id=7">Unsubscribe here</a>`)
 	for range 2 {

@@ -225,6 +225,20 @@ func (t *Table) Facts(l link.Link, p *Policy, now time.Time) (list []FactWeight,
 	return list, seen
 }
 
+// Shown is when the server of a link's host was last visited, to the minute, by
+// whoever's word is in the log; zero if not in the last 90 days.
+func (t *Table) Shown(l link.Link) time.Time {
+	if !t.shown.Load() {
+		return time.Time{}
+	}
+	lad := t.climb(l)
+	w, ok := t.words(lad.factsAt())
+	if !ok || tagOf(&w) != tagFacts {
+		return time.Time{}
+	}
+	return time.Unix(factsTime(&w)*60, 0).UTC()
+}
+
 // perToken is what a token adds to the score for each unit of its own weight.
 func (c *inquiry) perToken() float64 {
 	return c.t.model.slope() * c.t.model.weight(c.f.gate, spellingAt)
