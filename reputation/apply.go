@@ -51,9 +51,7 @@ func (t *Table) learn(r *evidence.Record, at int64) {
 		return
 	}
 	t.touched ^= t.touch(tg.child)
-	for _, h := range tg.lad { // all at once; one after another each would wait for memory
-		t.touched ^= t.touch(h)
-	}
+	t.touchAll(tg.lad[:])
 	switch {
 	case r.Assertion == evidence.Seen:
 		if role == "service" && tg.isURL {

@@ -145,10 +145,16 @@ type facts struct {
 	name  [evidence.NumFacts]evidence.FactName
 }
 
+// factsEntry is the entry with what a host has shown, if there is one.
+func (t *Table) factsEntry(lad *ladder) (w [5]uint64, ok bool) {
+	w, ok = t.words(lad.factsAt())
+	return w, ok && tagOf(&w) == tagFacts
+}
+
 // factsOf reads what a host has shown.
 func (t *Table) factsOf(lad *ladder) (f facts) {
-	w, ok := t.words(lad.factsAt())
-	if !ok || tagOf(&w) != tagFacts {
+	w, ok := t.factsEntry(lad)
+	if !ok {
 		return f
 	}
 	f.seen = factsTime(&w)
@@ -163,13 +169,6 @@ func (t *Table) factsOf(lad *ladder) (f facts) {
 
 // tokens are in the order of the names.
 func (f *facts) tokens() []uint32 { return f.token[:f.n] }
-
-// withFacts adds to tokens of a sighting, of which room has a copy, those of what
-// its host shows by now.
-func (t *Table) withFacts(room []uint32, s *sighting) []uint32 {
-	f := t.factsOf(&s.lad)
-	return append(room, f.tokens()...)
-}
 
 // showing is what the facts of the host add, as far as there are any.
 func (t *Table) showing(v *view) (sum float64) {
@@ -232,8 +231,8 @@ func (t *Table) Shown(l link.Link) time.Time {
 		return time.Time{}
 	}
 	lad := t.climb(l)
-	w, ok := t.words(lad.factsAt())
-	if !ok || tagOf(&w) != tagFacts {
+	w, ok := t.factsEntry(&lad)
+	if !ok {
 		return time.Time{}
 	}
 	return time.Unix(factsTime(&w)*60, 0).UTC()

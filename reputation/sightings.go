@@ -270,15 +270,9 @@ func (t *Table) mature(now int64) {
 
 // comeOfAge counts a sighting as good, unless it is known to be bad.
 func (t *Table) comeOfAge(s *sighting, now int64) {
-	for _, h := range s.lad {
-		t.touched ^= t.touch(h)
-	}
-	for _, h := range s.rungsAbove() {
-		t.touched ^= t.touch(h)
-	}
-	for _, h := range s.marks {
-		t.touched ^= t.touch(h)
-	}
+	t.touchAll(s.lad[:])
+	t.touchAll(s.rungsAbove())
+	t.touchAll(s.marks[:])
 	d := dayOf(s.at)
 	child, childAt := t.open(s.lad[rungURL])
 	if s.flags&wasReported != 0 || child.isBad() {
@@ -352,7 +346,8 @@ func (t *Table) teach(s *sighting, bad bool, weight float64) {
 	tokens := t.queue.tokens.of(s.spelt)
 	if t.shown.Load() {
 		var room [evidence.MaxTokens + evidence.NumFacts]uint32
-		tokens = t.withFacts(append(room[:0], tokens...), s)
+		f := t.factsOf(&s.lad) // what its host shows by now
+		tokens = append(append(room[:0], tokens...), f.tokens()...)
 	}
 	t.model.teach(s, tokens, bad, weight, t.model.delays.slow())
 }

@@ -107,6 +107,14 @@ func (t *Table) touch(h uint64) uint64 {
 	return atomic.LoadUint64(&b.words[bucket(h, b.n)*wordsIn])
 }
 
+// touchAll is touch of many, for the writer: one after another each would wait for
+// memory.
+func (t *Table) touchAll(list []uint64) {
+	for _, h := range list {
+		t.touched ^= t.touch(h)
+	}
+}
+
 // get reads the counts of h, if there are any.
 func (t *Table) get(h uint64) (entry, bool) {
 	if w, ok := t.words(h); ok && tagOf(&w) >= minDay {
