@@ -45,33 +45,29 @@ func FactSentence(name evidence.FactName, value string) string {
 	switch name {
 	case evidence.FactAnswer:
 		if status, err := strconv.Atoi(value); err == nil && http.StatusText(status) != "" {
-			return "answered " + value + " (" + http.StatusText(status) + ")"
+			value += " (" + http.StatusText(status) + ")"
 		}
-		return "answered " + value
-	case evidence.FactServer:
-		return "server software: " + value
-	case evidence.FactPoweredBy:
-		return "powered by " + value
-	case evidence.FactType:
-		return "type of the page: " + value
-	case evidence.FactAttachment:
-		return "offers a file to be saved, by its name ." + value
-	case evidence.FactModified:
-		return "page last changed " + ages[value]
-	case evidence.FactHTTP:
-		return "HTTP/" + value
-	case evidence.FactShape:
-		return "order of its headers: " + value
-	case evidence.FactTLS:
-		return "TLS " + value
-	case evidence.FactCertificate:
-		return "certificate issued by " + value
-	case evidence.FactNameServer:
-		return "name servers of " + value
-	case evidence.FactCertificateAge:
-		return "certificate issued " + ages[value]
+	case evidence.FactModified, evidence.FactCertificateAge:
+		value = ages[value]
 	}
-	return name.String() + ": " + value
+	return factBegins[name] + value
+}
+
+// factBegins are the beginnings of sentences that end in a value. Facts without one
+// have all of their sentences in factWords.
+var factBegins = [evidence.NumFacts]string{
+	evidence.FactAnswer:         "answered ",
+	evidence.FactServer:         "server software: ",
+	evidence.FactPoweredBy:      "powered by ",
+	evidence.FactType:           "type of the page: ",
+	evidence.FactAttachment:     "offers a file to be saved, by its name .",
+	evidence.FactModified:       "page last changed ",
+	evidence.FactHTTP:           "HTTP/",
+	evidence.FactShape:          "order of its headers: ",
+	evidence.FactTLS:            "TLS ",
+	evidence.FactCertificate:    "certificate issued by ",
+	evidence.FactNameServer:     "name servers of ",
+	evidence.FactCertificateAge: "certificate issued ",
 }
 
 // ages words what evidence.FactAge gives.
