@@ -4,8 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"mime/quotedprintable"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -140,17 +138,7 @@ func allBad(l link.Link) (string, bool) { return linkcheck, l.Host() != "linkche
 // Where nothing is bad nothing changes; where all is bad, what is left is counted,
 // and in a plain mail nothing is.
 func FuzzDefang(f *testing.F) {
-	files, err := filepath.Glob("testdata/mail/*.eml")
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no mail in testdata: %v", err)
-	}
-	for _, file := range files {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(string(raw))
-	}
+	addMails(f)
 	f.Add("<a href='&#104;ttp://bad&#46;example/'>http://b<b>ad.exa</b>mple</a><style>@import 'http:\\//a.example'</style>")
 	f.Add("<p>http://1.2.3.4/ www.example.com<b>.example.org</b> [::1] http://[::1]/ \u200bhttp://a\u3002example/")
 	f.Fuzz(func(t *testing.T, s string) {

@@ -9,9 +9,9 @@ import (
 	"headlight.example/message"
 )
 
-// FuzzMail reads anything as a mail: no panic, every finding in bounds and in
-// a part, no more than the bounds allow, errors of the one kind.
-func FuzzMail(f *testing.F) {
+// addMails adds the mails of testdata to what is fuzzed.
+func addMails(f *testing.F) {
+	f.Helper()
 	files, err := filepath.Glob("testdata/mail/*.eml")
 	if err != nil || len(files) == 0 {
 		f.Fatalf("no mail in testdata: %v", err)
@@ -23,6 +23,12 @@ func FuzzMail(f *testing.F) {
 		}
 		f.Add(string(raw))
 	}
+}
+
+// FuzzMail reads anything as a mail: no panic, every finding in bounds and in
+// a part, no more than the bounds allow, errors of the one kind.
+func FuzzMail(f *testing.F) {
+	addMails(f)
 	f.Fuzz(func(t *testing.T, s string) {
 		links, errs := 0, 0
 		for f, err := range message.Links(message.Mail, s) {
