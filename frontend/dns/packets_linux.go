@@ -110,13 +110,14 @@ func (p *packets) answer(m int, b []byte, i int) {
 	p.out[m].Name, p.out[m].Namelen = p.in[i].Name, p.in[i].Namelen
 }
 
-// write sends the first m answers, and waits only if there is no room for them. What cannot be sent is lost, as UDP may be.
+// write sends the first m answers, and waits only if there is no room for them.
+// What cannot be sent is lost, as UDP may be.
 func (p *packets) write(m int) {
 	for sent := 0; sent < m; {
-		at, left := uintptr(unsafe.Pointer(&p.out[sent])), uintptr(m-sent)
-		k, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(p.fd), at, left, unix.MSG_DONTWAIT, 0, 0)
+		first, left := &p.out[sent], uintptr(m-sent)
+		k, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(p.fd), uintptr(unsafe.Pointer(first)), left, unix.MSG_DONTWAIT, 0, 0)
 		if errno == unix.EAGAIN {
-			k, _, errno = unix.Syscall6(unix.SYS_SENDMMSG, uintptr(p.fd), at, left, 0, 0, 0)
+			k, _, errno = unix.Syscall6(unix.SYS_SENDMMSG, uintptr(p.fd), uintptr(unsafe.Pointer(first)), left, 0, 0, 0)
 		}
 		if errno != 0 {
 			k = 1
