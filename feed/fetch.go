@@ -81,6 +81,10 @@ type FetcherConfig struct {
 	Append func(context.Context, []evidence.Record) error
 	// Key seals sightings, and keeps what is remembered from being forged.
 	Key *evidence.Key
+	// Claim, if set, says whether this machine is to visit a source: of those that
+	// share one log, one does until d is over, and again if it asks before. An
+	// error is a no. Nil: there is no other.
+	Claim func(ctx context.Context, source string, d time.Duration) (ours bool, err error)
 	// Contact is the address of a page on who we are, for the User-Agent.
 	Contact string
 	// Logger is told of each visit that changed something, and of each that
@@ -240,21 +244,35 @@ func (f *Fetcher) follow(ctx context.Context, s *source) {
 			return
 		case <-time.After(wait):
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case f.busy <- struct{}{}:
+		ours, err := f.claim(ctx, s, s.Every)
+		if ours {
+			select {
+			case <-ctx.Done():
+				return
+			case f.busy <- struct{}{}:
+			}
+			err = f.visit(ctx, s, &remembered)
+			<-f.busy
 		}
-		err := f.visit(ctx, s, &remembered)
-		<-f.busy
 		if ctx.Err() != nil {
 			return
 		}
 		wait = s.settle(err)
+		if ours { // the rest of the list, and how patient to be, is known here alone
+			f.claim(ctx, s, wait+s.Every)
+		}
 		if err != nil {
 			f.log.WarnContext(ctx, "feed not read", "feed", s.Name, "err", loggable(err), "next", wait.Round(time.Second))
 		}
 	}
+}
+
+// claim says whether the source is ours to visit.
+func (f *Fetcher) claim(ctx context.Context, s *source, d time.Duration) (ours bool, err error) {
+	if f.cfg.Claim == nil {
+		return true, nil
+	}
+	return f.cfg.Claim(ctx, s.Name, d)
 }
 
 // settle notes how a visit ended and says how long to wait for the next: Every

@@ -488,6 +488,85 @@ func TestRunKeepsTime(t *testing.T) {
 	})
 }
 
+// claims are what machines share: who may do something, and until when.
+type claims struct {
+	mu  sync.Mutex
+	who map[string]int
+	end map[string]time.Time
+}
+
+func (c *claims) of(machine int) func(context.Context, string, time.Duration) (bool, error) {
+	return func(_ context.Context, source string, d time.Duration) (bool, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if machine != c.who[source] && time.Now().Before(c.end[source]) {
+			return false, nil
+		}
+		c.who[source], c.end[source] = machine, time.Now().Add(d)
+		return true, nil
+	}
+}
+
+func TestOneOfManyMachinesVisits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		shared := &claims{who: map[string]int{}, end: map[string]time.Time{}}
+		type visit struct {
+			machine int
+			at      time.Time
+		}
+		var mu sync.Mutex
+		var visits []visit
+		stop := make([]context.CancelFunc, 3)
+		var running sync.WaitGroup
+		for m := range stop {
+			f, err := feed.NewFetcher(feed.FetcherConfig{
+				Sources: []feed.Source{{Name: "x", Format: "openphish", URL: "https://lists.example/", Every: time.Hour}},
+				Dir:     t.TempDir(), Append: func(context.Context, []evidence.Record) error { return nil }, Claim: shared.of(m + 1),
+				Logger: slog.New(slog.DiscardHandler),
+				Transport: handler(func(rw http.ResponseWriter, r *http.Request) {
+					mu.Lock()
+					visits = append(visits, visit{m, time.Now()})
+					mu.Unlock()
+					io.WriteString(rw, "http://a.example/\n")
+				}),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ctx context.Context
+			ctx, stop[m] = context.WithCancel(t.Context())
+			running.Go(func() { f.Run(ctx) })
+		}
+		made := func() []visit {
+			time.Sleep(12 * time.Hour)
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(visits)
+		}
+		before := made()
+		if n := len(before); n < 11 || n > 12 {
+			t.Errorf("three machines made %d visits in 12 hours, want as many as one", n)
+		}
+		first := before[0].machine
+		for _, v := range before {
+			if v.machine != first {
+				t.Errorf("machine %d visits beside machine %d", v.machine, first)
+			}
+		}
+		stop[first]() // its claim goes on for up to 2.1 hours
+		died := time.Now()
+		after := made()[len(before):]
+		if len(after) < 8 || after[0].machine == first || after[0].at.Sub(died) > 4*time.Hour {
+			t.Errorf("when that one had gone at %v: %v", died, after)
+		}
+		for m := range stop {
+			stop[m]()
+		}
+		running.Wait()
+	})
+}
+
 // trickle is a body that gives a byte every so often, and then stops.
 type trickle struct {
 	ctx   context.Context
