@@ -183,14 +183,22 @@ const keyFile = "keys/seal.key"
 // lost, what was sealed under it can no longer be told apart by path and URL;
 // if it leaks, its holder can test the log for a link that he can name.
 func LoadKey(dir string) (*Key, error) {
-	name := filepath.Join(dir, keyFile)
-	b, err := os.ReadFile(name)
+	k, err := ReadKey(dir)
 	if errors.Is(err, fs.ErrNotExist) {
+		name := filepath.Join(dir, keyFile)
 		if err := createKey(name); err != nil {
 			return nil, fmt.Errorf("create %s: %w", name, err)
 		}
-		b, err = os.ReadFile(name)
+		k, err = ReadKey(dir)
 	}
+	return k, err
+}
+
+// ReadKey is LoadKey where there must be a key: the error is fs.ErrNotExist if
+// there is none.
+func ReadKey(dir string) (*Key, error) {
+	name := filepath.Join(dir, keyFile)
+	b, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
