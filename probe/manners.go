@@ -31,6 +31,26 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// part is what one of n machines may do, so that all together keep to l. Each may
+// ask once, however many they are.
+func (l Limits) part(n int) Limits {
+	if n > 1 {
+		l.AddressEvery *= time.Duration(n)
+		l.Every *= time.Duration(n)
+		l.AddressBurst = share(l.AddressBurst, n)
+		l.Burst = share(l.Burst, n)
+	}
+	return l
+}
+
+// share is the n-th part of a burst; a negative one is no limit and stays.
+func share(burst, n int) int {
+	if burst <= 0 {
+		return burst
+	}
+	return max(burst/n, 1)
+}
+
 // What is remembered is bounded. When it is full nobody new is visited until
 // something in it is over: to forget would be to break a promise.
 const maxRemembered = 1 << 20
@@ -52,7 +72,7 @@ type manners struct {
 
 func newManners(limits Limits, key *evidence.Key, ledger *Ledger) (*manners, error) {
 	m := &manners{
-		limits: limits.withDefaults(), key: key,
+		limits: limits, key: key,
 		urls: make(map[uint64]time.Time), tenants: make(map[uint64]time.Time), addrs: make(map[netip.Addr]time.Time),
 	}
 	// What is older counts no more, but in a budget that was never idle since: by
@@ -122,45 +142,82 @@ func (m *manners) place(l link.Link) place {
 func (m *manners) take(p place, addrs []Address, part bool, now time.Time) (o Outcome, addr netip.Addr, again time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	g := m.weigh(p, addrs, part, now)
+	if g.outcome == Answered {
+		m.all = g.all
+		if g.addr.IsValid() && m.limits.AddressEvery > 0 {
+			m.addrs[g.addr] = g.at
+		}
+		m.note(m.urls, p.url, now.Add(m.limits.URLEvery), m.limits.URLEvery)
+		m.note(m.tenants, p.tenant, now.Add(m.limits.TenantEvery), m.limits.TenantEvery)
+	}
+	return g.outcome, g.addr, g.again
+}
+
+// grant says what take would, and takes nothing.
+func (m *manners) grant(p place, addrs []Address, part bool, now time.Time) (o Outcome, again time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g := m.weigh(p, addrs, part, now)
+	return g.outcome, g.again
+}
+
+// leave remembers a place that another machine has claimed as if it had been
+// visited here, so that the next link to it costs no question: until when?
+func (m *manners) leave(kind evidence.Kind, k uint64, now time.Time) (until time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	in, every := m.urls, m.limits.URLEvery
+	if kind == evidence.Tenant {
+		in, every = m.tenants, m.limits.TenantEvery
+	}
+	if len(in) < maxRemembered {
+		m.note(in, k, now.Add(every), every)
+	}
+	return now.Add(every)
+}
+
+// granted is a visit that may be made, with what its budgets are then; or why not.
+type granted struct {
+	outcome Outcome
+	addr    netip.Addr
+	at, all time.Time // buckets of addr and of all
+	again   time.Time // when to ask again
+}
+
+// weigh finds what take and grant say. m.mu is held.
+func (m *manners) weigh(p place, addrs []Address, part bool, now time.Time) granted {
 	m.sweep(now)
 	if !part {
-		again = m.urls[p.url]
+		again := m.urls[p.url]
 		if t := m.tenants[p.tenant]; t.After(again) {
 			again = t
 		}
 		if again.After(now) {
-			return Lately, addr, again
+			return granted{outcome: Lately, again: again}
 		}
 		if len(m.urls) >= maxRemembered || len(m.tenants) >= maxRemembered {
-			return Busy, addr, now.Add(time.Minute)
+			return granted{outcome: Busy, again: now.Add(time.Minute)}
 		}
 	}
 	all, wait, ok := bucket(m.all, now, m.limits.Every, m.limits.Burst)
 	if !ok {
-		return Busy, addr, now.Add(wait)
+		return granted{outcome: Busy, again: now.Add(wait)}
 	}
-	granted := len(addrs) == 0
-	again = now.Add(time.Hour)
+	if len(addrs) == 0 {
+		return granted{all: all}
+	}
+	again := now.Add(time.Hour)
 	for _, a := range addrs {
 		at, wait, ok := bucket(m.addrs[a.Addr], now, m.limits.AddressEvery, m.limits.AddressBurst)
 		if ok && (len(m.addrs) < maxRemembered || !m.addrs[a.Addr].IsZero()) {
-			if m.limits.AddressEvery > 0 {
-				m.addrs[a.Addr] = at
-			}
-			addr, granted = a.Addr, true
-			break
+			return granted{addr: a.Addr, at: at, all: all}
 		}
 		if t := now.Add(max(wait, m.limits.AddressEvery)); t.Before(again) {
 			again = t
 		}
 	}
-	if !granted {
-		return Busy, addr, again
-	}
-	m.all = all
-	m.note(m.urls, p.url, now.Add(m.limits.URLEvery), m.limits.URLEvery)
-	m.note(m.tenants, p.tenant, now.Add(m.limits.TenantEvery), m.limits.TenantEvery)
-	return Answered, addr, time.Time{}
+	return granted{outcome: Busy, again: again}
 }
 
 // bucket is a leaky bucket in one number, the time at which it will be empty

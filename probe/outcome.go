@@ -30,10 +30,11 @@ const (
 	DNSFailed   // DNS gave no answer
 	NotVisited  // the guard let nobody through: address, port or name
 	OptedOut    // the host or its domain declines visits, or Retry-After is not over
-	Lately      // this URL within a day, or this tenant within ten minutes
+	Lately      // this URL within a day, or this tenant within ten minutes, here or by another machine
 	Busy        // a budget is used up for now
 	Halted      // the kill switch
 	NoLedger    // the ledger could not be written
+	NoClaim     // the machines that share visits could not agree whose it is
 	NoIdentity  // nobody is named to whom a webmaster could turn
 	Redirects   // five redirects were followed, and this would be one more
 	Loop        // the redirect leads where we have been
@@ -45,7 +46,7 @@ const (
 var outcomeNames = []string{
 	"answered", "not-told", "server-error", "timeout", "connection-refused", "connection-lost", "unreachable",
 	"tls-failed", "not-http", "too-long", "resolved", "no-name", "dns-failed", "not-visited", "opted-out", "lately",
-	"busy", "halted", "no-ledger", "no-identity", "redirects", "loop", "not-web", "not-followed", "ended",
+	"busy", "halted", "no-ledger", "no-claim", "no-identity", "redirects", "loop", "not-web", "not-followed", "ended",
 }
 
 // Outcomes are all words of [Outcome.String], for metrics.
@@ -76,7 +77,9 @@ func (o *Outcome) UnmarshalText(b []byte) error {
 func (o Outcome) Weak() bool { return o != Answered }
 
 // Later says that asking again later may end otherwise.
-func (o Outcome) Later() bool { return o == Lately || o == Busy || o == Halted || o == OptedOut }
+func (o Outcome) Later() bool {
+	return o == Lately || o == Busy || o == Halted || o == OptedOut || o == NoClaim
+}
 
 // ofStatus gives the outcome for a final status.
 func ofStatus(status int) Outcome {

@@ -10,9 +10,10 @@
 // One visit, from the policy to the ledger:
 //
 //	Decide     how much is asked for: exactly this link, its host's front page, or DNS alone
-//	manners    was the URL visited today, the tenant just now, is the address busy?
 //	Resolver   names, addresses, whose they are; whether they decline visits
 //	Guard      no address but public ones is ever connected to
+//	manners    was the URL visited today, the tenant just now, is the address busy?
+//	Claims     does another machine visit it?
 //	Ledger     to whom, what, why: on disk before the request goes out
 //	HEAD       signed, with the visit's id; the head is read within bounds, a body never
 //	redirects  at most five, each from the top of this list
@@ -29,6 +30,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -54,6 +56,11 @@ type Config struct {
 	Keys     *Keys   // nil leaves visits unsigned
 	Policy   *Policy // nil means Safe
 	Limits   Limits
+	// Claims are asked before a server is; nil means that no other machine visits.
+	Claims Claims
+	// Share is how many machines share the budgets of Limits; each uses its part.
+	// 0 means this one alone.
+	Share int
 	// Follow is asked before a redirect is followed; false ends the visit there,
 	// with the outcome NotFollowed. nil follows.
 	Follow func(from, to link.Link) bool
@@ -113,6 +120,9 @@ func New(cfg Config) (*Prober, error) {
 	if err := cfg.Identity.Validate(); err != nil {
 		return nil, err
 	}
+	if cfg.Share < 0 {
+		return nil, fmt.Errorf("budgets are not shared by %d machines", cfg.Share)
+	}
 	cfg.Timeout = cmp.Or(cfg.Timeout, 15*time.Second)
 	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, 3*time.Second)
 	cfg.HeadTimeout = cmp.Or(cfg.HeadTimeout, 5*time.Second)
@@ -127,7 +137,7 @@ func New(cfg Config) (*Prober, error) {
 	}
 	p.going, p.halt = context.WithCancel(context.Background())
 	var err error
-	p.manners, err = newManners(cfg.Limits, cfg.Key, cfg.Ledger)
+	p.manners, err = newManners(cfg.Limits.withDefaults().part(cfg.Share), cfg.Key, cfg.Ledger)
 	return p, err
 }
 
@@ -345,8 +355,19 @@ func (p *Prober) permit(ctx *flight, q *Question, n int) []netip.AddrPort {
 		h.Outcome = NotVisited
 		return nil
 	}
+	at := p.manners.place(l)
+	if p.cfg.Claims != nil && !part {
+		// What has no room here is left to the other machines.
+		if h.Outcome, h.Again = p.manners.grant(at, allowed, part, now); h.Outcome == Answered {
+			h.Outcome, h.Again = p.claim(ctx, at, now)
+		}
+		if h.Outcome != Answered {
+			return nil
+		}
+		now = time.Now() // agreeing took its time, and is good from here on
+	}
 	var first netip.Addr
-	if h.Outcome, first, h.Again = p.manners.take(p.manners.place(l), allowed, part, now); h.Outcome != Answered {
+	if h.Outcome, first, h.Again = p.manners.take(at, allowed, part, now); h.Outcome != Answered {
 		return nil
 	}
 	if v.ID.IsZero() {
