@@ -159,7 +159,7 @@ func openVisits(s *Service, cfg *VisitConfig) (v *Visits, err error) {
 func (v *Visits) start() (err error) {
 	cfg := &v.cfg
 	if cfg.Identity.Agent != "" {
-		if v.keys, err = probe.LoadKeys(filepath.Join(v.s.dir, "keys")); err != nil {
+		if v.keys, err = probe.LoadKeys(filepath.Join(v.s.dir, probe.KeysDir)); err != nil {
 			return err
 		}
 	}
@@ -354,6 +354,15 @@ func (v *Visits) About(ctx context.Context, host string, from, to time.Time, lim
 
 // Keys are what visits are signed with; nil if they are not.
 func (v *Visits) Keys() *probe.Keys { return v.keys }
+
+// ReloadKeys takes over the keys in the data directory as they are now, where
+// visits are signed.
+func (v *Visits) ReloadKeys() error {
+	if v == nil || v.keys == nil {
+		return nil
+	}
+	return v.keys.Reload()
+}
 
 // Identity says whose visits these are; zero if none are made.
 func (v *Visits) Identity() probe.Identity { return v.cfg.Identity }

@@ -2,7 +2,9 @@ package evidence
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -184,18 +186,17 @@ const keyFile = "keys/seal.key"
 // if it leaks, its holder can test the log for a link that he can name.
 func LoadKey(dir string) (*Key, error) {
 	k, err := ReadKey(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		name := filepath.Join(dir, keyFile)
-		if err := createKey(name); err != nil {
-			return nil, fmt.Errorf("create %s: %w", name, err)
-		}
-		k, err = ReadKey(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return k, err
 	}
-	return k, err
+	name := filepath.Join(dir, keyFile)
+	if err := createKey(name); err != nil {
+		return nil, fmt.Errorf("create %s: %w", name, err)
+	}
+	return ReadKey(dir)
 }
 
-// ReadKey is LoadKey where there must be a key: the error is fs.ErrNotExist if
-// there is none.
+// ReadKey is LoadKey of a directory that has a key; else the error is fs.ErrNotExist.
 func ReadKey(dir string) (*Key, error) {
 	name := filepath.Join(dir, keyFile)
 	b, err := os.ReadFile(name)
@@ -209,6 +210,13 @@ func ReadKey(dir string) (*Key, error) {
 	}
 	copy(k[:], b)
 	return k, nil
+}
+
+// Fingerprint tells one key from another, in 32 hex digits, and gives nothing of
+// it away.
+func (k *Key) Fingerprint() string {
+	sum := sha256.Sum256(append([]byte("headlight seal key "), k[:]...))
+	return hex.EncodeToString(sum[:16])
 }
 
 // createKey writes a new key beside name and links it in its place, so that no

@@ -2,6 +2,8 @@ package evidence_test
 
 import (
 	"encoding/binary"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,6 +118,9 @@ func FuzzParseSealed(f *testing.F) {
 func TestAKeyIsMadeOnceAndKept(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
+	if _, err := evidence.ReadKey(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a key that is not there: %v", err)
+	}
 	keys := make([]*evidence.Key, 8)
 	var wg sync.WaitGroup
 	for i := range keys {
@@ -132,6 +137,13 @@ func TestAKeyIsMadeOnceAndKept(t *testing.T) {
 		if k == nil || *k != *keys[0] || *k == (evidence.Key{}) {
 			t.Fatalf("%d starts at once read different keys", len(keys))
 		}
+	}
+	read, err := evidence.ReadKey(dir)
+	if err != nil || *read != *keys[0] || read.Fingerprint() != keys[0].Fingerprint() || read.Fingerprint() == new(evidence.Key).Fingerprint() {
+		t.Errorf("read %v, %v", read, err)
+	}
+	if got := new(evidence.Key).Fingerprint(); len(got) != 32 || strings.Contains(got, "00000000") {
+		t.Errorf("fingerprint %s", got)
 	}
 	info, err := os.Stat(name)
 	if err != nil || info.Mode() != 0o600 || info.Size() != 16 {

@@ -74,7 +74,7 @@ func (p *Prober) appendRequest(b []byte, l link.Link, target string, id ID, now 
 	b = id.append(b)
 	b = append(b, "\r\n"...)
 	if k := p.cfg.Keys; k != nil && p.cfg.Identity.Agent != "" {
-		b = p.appendSignature(b, k.current, authority, target, id, now)
+		b = p.appendSignature(b, k.at(now), authority, target, id, now)
 	}
 	return append(b, "\r\n"...)
 }

@@ -272,6 +272,14 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, writeForEver(dir))
 		os.Exit(1)
 	}
+	if dir := os.Getenv("PROBE_TEST_KEYS"); dir != "" {
+		now, err := time.Parse(time.RFC3339, os.Getenv("PROBE_TEST_NOW"))
+		if err == nil {
+			err = rotateForEver(dir, now)
+		}
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 

@@ -22,6 +22,7 @@ func commands() []*command {
 		evalCommand(),
 		replayCommand(),
 		logCommand(),
+		keysCommand(),
 		configCommand(),
 		versionCommand(),
 		helpCommand(),

@@ -37,7 +37,7 @@ func serveCommand() *command {
 		short:    "run the service",
 		about: `Opens the data directory, answers the HTTP API (and DNS, if the config file says where), keeps up with the feeds of the config file, publishes what is dangerous, and writes a snapshot now and then, so that the next start is quick. With no file: on 127.0.0.1:8080, data in ./data.
 
-SIGTERM or SIGINT: takes no more requests, finishes what was begun within 10 seconds, writes a snapshot, and exits with 0. A second signal ends it at once; nothing that was acknowledged is lost by that. SIGHUP reads the config file again: policy, allow and deny lists, and tokens take effect at once; so does mode = "off" of [probe], which ends all visits; a bad file is refused and the old one stays.
+SIGTERM or SIGINT: takes no more requests, finishes what was begun within 10 seconds, writes a snapshot, and exits with 0. A second signal ends it at once; nothing that was acknowledged is lost by that. SIGHUP reads the config file again: policy, allow and deny lists, tokens, and the keys of visits take effect at once; so does mode = "off" of [probe], which ends all visits; a bad file is refused and the old one stays.
 
 Under systemd (Type=notify) it says when it is ready.`,
 		examples: []string{
@@ -364,6 +364,9 @@ func (s *server) reload() error {
 	networks, err := cfg.networks()
 	if err != nil {
 		return err
+	}
+	if err := s.svc.Visits().ReloadKeys(); err != nil {
+		return fmt.Errorf("keys of visits: %w", err)
 	}
 	s.svc.SetPolicy(policy)
 	s.svc.SetNetworks(networks)

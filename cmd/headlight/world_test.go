@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -123,20 +124,23 @@ func cmdVisitor(ts *testscript.TestScript, _ bool, _ []string) {
 	defer resp.Body.Close()
 	var set struct{ Keys []struct{ X, KID string } }
 	ts.Check(json.NewDecoder(resp.Body).Decode(&set))
-	if len(set.Keys) != 1 {
-		ts.Fatalf("%d keys are published", len(set.Keys))
+	n := slices.IndexFunc(set.Keys, func(k struct{ X, KID string }) bool {
+		return strings.Contains(r.Header.Get("Signature-Input"), `;keyid="`+k.KID+`";`)
+	})
+	if n < 0 {
+		ts.Fatalf("signed by a key that is not among the %d published: %s", len(set.Keys), head)
 	}
-	key, err := base64.RawURLEncoding.DecodeString(set.Keys[0].X)
+	key, err := base64.RawURLEncoding.DecodeString(set.Keys[n].X)
 	ts.Check(err)
 	fields := httpsign.Headers("@authority", "@method", "@path", "@query", "headlight-visit")
 	fields.AddDictHeader("signature-agent", "sig1")
-	v, err := httpsign.NewEd25519Verifier(ed25519.PublicKey(key), httpsign.NewVerifyConfig().SetKeyID(set.Keys[0].KID).
+	v, err := httpsign.NewEd25519Verifier(ed25519.PublicKey(key), httpsign.NewVerifyConfig().SetKeyID(set.Keys[n].KID).
 		SetAllowedTags([]string{"web-bot-auth"}).SetVerifyCreated(true).SetNotOlderThan(time.Minute), fields)
 	ts.Check(err)
 	if err := httpsign.VerifyRequest("sig1", *v, r); err != nil {
 		ts.Fatalf("the signature: %v in\n%s", err, head)
 	}
-	fmt.Fprintln(ts.Stdout(), "signature verified")
+	fmt.Fprintln(ts.Stdout(), "signature verified, key", set.Keys[n].KID)
 }
 
 // expand FILE…: replaces $NAME in files by what it stands for.
