@@ -3,11 +3,11 @@ package headlight
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"headlight.example/evidence"
 	"headlight.example/link"
-	"headlight.example/probe"
 	"headlight.example/rdap"
 )
 
@@ -27,22 +27,19 @@ const (
 	maxAsked = 64
 )
 
-// askRegistry tells, of the host that was visited, how long its domain is
-// registered, as soon as the registry has said so: with the time of the visit, as
-// it is one of its facts. Of a platform's tenant the platform's domain says
-// nothing.
-func (v *Visits) askRegistry(visit *probe.Visit) {
-	l := visit.Link
-	if _, isAddr := l.Addr(); v.rdap == nil || visit.ID.IsZero() || isAddr || l.Platform() != link.None || l.Domain() == l.Suffix() {
+// askRegistry tells of a host, which was visited, or looked up where no server is
+// asked, how long its domain is registered, as soon as the registry has said so:
+// with the time of the visit, as it is one of its facts. Of a platform's tenant the
+// platform's domain says nothing. v.mu is held.
+func (v *Visits) askRegistry(l link.Link, seen time.Time) {
+	if _, isAddr := l.Addr(); v.rdap == nil || isAddr || l.Platform() != link.None || l.Domain() == l.Suffix() {
 		return
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	if v.closed || v.asking.Err() != nil || v.asked == maxAsked {
 		return
 	}
 	v.asked++
-	asking, host, domain, seen := v.asking, l.Host(), l.Domain(), visit.Time
+	asking, host, domain := v.asking, strings.Clone(l.Host()), strings.Clone(l.Domain()) // not the whole link
 	v.group.Go(func() {
 		v.tellRegistered(asking, host, domain, seen)
 		v.mu.Lock()

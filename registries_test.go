@@ -131,3 +131,65 @@ func TestRegistriesAreAskedAboutDomains(t *testing.T) {
 		t.Errorf("asked %q, want %q", asked, want)
 	}
 }
+
+// Where servers are not asked registries may be: about the domains of hosts that
+// are looked up, and in the same name.
+func TestRegistriesAreAskedWhereServersAreNot(t *testing.T) {
+	t.Parallel()
+	ns := newNameServer(t, nil)
+	asked := make(chan string, 10)
+	registry := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/dns.json" {
+			fmt.Fprintf(w, `{"services":[[["test"],["https://%s/rdap/"]]]}`, r.Host)
+			return
+		}
+		asked <- r.URL.Path
+		fmt.Fprintf(w, `{"objectClassName":"domain","ldhName":"new.test","events":[{"eventAction":"registration","eventDate":%q}]}`,
+			time.Now().Add(-3*24*time.Hour).UTC().Format(time.RFC3339))
+	}))
+	t.Cleanup(registry.Close)
+	site := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a server was asked") }))
+	t.Cleanup(site.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(registry.Certificate())
+	addr := func(s *httptest.Server) netip.AddrPort { return netip.MustParseAddrPort(s.Listener.Addr().String()) }
+	dir := t.TempDir()
+	cfg := headlight.VisitConfig{
+		Servers: []string{ns.addr}, Allow: []netip.AddrPort{addr(site), addr(registry)}, Jitter: -1,
+		Identity:   probe.Identity{About: "https://check.test/about", From: "abuse@check.test", Agent: "https://check.test"},
+		Registries: true, RegistryServers: registry.URL + "/dns.json", Roots: roots,
+	}
+	svc := openVisiting(t, dir, cfg)
+	for _, host := range []string{"www.new.test", "www.new.test", "someone.github.io"} {
+		svc.Check(parse(t, fmt.Sprintf("http://%s:%d/page?id=secret", host, addr(site).Port())))
+		svc.Observe(t.Context())
+		svc.SettleVisits()
+	}
+	if got := <-asked; got != "/rdap/domain/new.test" || len(asked) > 0 {
+		t.Errorf("asked %q and %d more", got, len(asked))
+	}
+	var told []string
+	for _, line := range logged(t, svc, dir) {
+		if strings.Contains(line, "registered/") {
+			told = append(told, line)
+		}
+	}
+	if want := []string{"www.new.test shows registered/week"}; !slices.Equal(told, want) {
+		t.Errorf("the log tells %q, want %q", told, want)
+	}
+	counts := make(map[string]uint64)
+	for outcome, n := range svc.Visits().Registries {
+		counts[outcome] = n
+	}
+	if len(counts) != 5 || counts["answered"] != 1 || counts["failed"] != 0 {
+		t.Errorf("counted %v", counts)
+	}
+	if v := svc.Visits(); v.Identity() != (probe.Identity{}) || v.Keys() != nil {
+		t.Errorf("visits are made by %v", v.Identity())
+	}
+
+	cfg.Identity.From = ""
+	if _, err := headlight.Open(t.Context(), headlight.Config{Dir: t.TempDir(), Visits: &cfg}); err == nil {
+		t.Error("registries are asked by nobody")
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,7 +44,8 @@ type VisitConfig struct {
 	// Halted makes no visits until [Visits.Resume].
 	Halted bool
 	// Registries also asks the registry of a visited host's domain since when that
-	// is registered. It needs Identity.
+	// is registered; where DNS alone is asked, that of a host that is looked up. It
+	// needs Identity.
 	Registries bool
 	// RegistryServers is the URL of the file that says which server knows which
 	// top-level domain; "" means IANA's.
@@ -158,7 +160,7 @@ func openVisits(s *Service, cfg *VisitConfig) (v *Visits, err error) {
 
 func (v *Visits) start() (err error) {
 	cfg := &v.cfg
-	if cfg.Identity.Agent != "" {
+	if cfg.Identity.Agent != "" && !v.dnsOnly() {
 		if v.keys, err = probe.LoadKeys(filepath.Join(v.s.dir, probe.KeysDir)); err != nil {
 			return err
 		}
@@ -182,6 +184,9 @@ func (v *Visits) start() (err error) {
 		return err
 	}
 	if cfg.Registries {
+		if cfg.Identity.About == "" || cfg.Identity.From == "" {
+			return errors.New("registries are asked by somebody whom they can write to: Identity lacks About or From")
+		}
 		v.rdap, err = rdap.Open(filepath.Join(v.s.dir, registriesDir), rdap.Config{
 			Agent: cfg.Identity.UserAgent(), From: cfg.Identity.From, Control: guard.Control, Bootstrap: cfg.RegistryServers, Roots: cfg.Roots,
 		})
@@ -281,7 +286,13 @@ func (v *Visits) lookup(l link.Link) {
 	for _, w := range ws {
 		v.consider(w.sighting, told.Time)
 	}
+	if v.dnsOnly() && told.Outcome == probe.Resolved && slices.ContainsFunc(ws, func(w waiting) bool { return unfamiliar(w.level) }) {
+		v.askRegistry(l, told.Time)
+	}
 }
+
+// dnsOnly says that no server is asked, whatever the link.
+func (v *Visits) dnsOnly() bool { return v.cfg.Policy == probe.Policy{} }
 
 // consider puts a link on the queue if its server is to be asked: not if it was in
 // the last day, here or by another machine whose records are in the same log. v.mu
@@ -310,7 +321,11 @@ func (v *Visits) visited(q probe.Question, visit probe.Visit) {
 	if v.leads.learn(&visit, v.s.clock.now()) {
 		v.s.recent.renew(q.Link)
 	}
-	v.askRegistry(&visit)
+	if !visit.ID.IsZero() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.askRegistry(visit.Link, visit.Time)
+	}
 }
 
 // ledTo gives where a link leads, if a visit has shown it. It takes no lock.
@@ -365,7 +380,20 @@ func (v *Visits) ReloadKeys() error {
 }
 
 // Identity says whose visits these are; zero if none are made.
-func (v *Visits) Identity() probe.Identity { return v.cfg.Identity }
+func (v *Visits) Identity() probe.Identity {
+	if v.dnsOnly() {
+		return probe.Identity{}
+	}
+	return v.cfg.Identity
+}
+
+// Registries yields how many questions to registries have ended in each outcome, as
+// [rdap.Client.Counts] does; nothing if none are asked.
+func (v *Visits) Registries(yield func(outcome string, n uint64) bool) {
+	if v.rdap != nil {
+		v.rdap.Counts(yield)
+	}
+}
 
 // Halt is the kill switch: it ends the visits under way and makes no more, and
 // asks no DNS and no registry, until Resume.

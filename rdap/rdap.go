@@ -25,6 +25,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -95,6 +96,29 @@ type Client struct {
 	servers servers   // nil before they are read
 	fresh   time.Time // until when they are, or are not to be fetched
 	swept   time.Time // when what is over was last looked for
+
+	counts [len(outcomes)]atomic.Uint64
+}
+
+// Outcomes of a question, which are counted.
+const (
+	answered = iota // by the registry: a date, or that it does not tell one
+	cached          // by what was asked earlier
+	refused         // the registry wants no questions now
+	failed          // it did not answer, or not so that it could be understood
+	unasked         // it was not its turn, nobody knows whom to ask, or no other domain can be remembered
+)
+
+var outcomes = [...]string{"answered", "cached", "refused", "failed", "not-asked"}
+
+// Counts yields how many questions have ended in each outcome since Open:
+// answered, refused and failed ones went out. Those that shared an answer count once.
+func (c *Client) Counts(yield func(outcome string, n uint64) bool) {
+	for i, name := range outcomes {
+		if !yield(name, c.counts[i].Load()) {
+			return
+		}
+	}
 }
 
 // answer is what came of asking about a domain.
@@ -154,9 +178,11 @@ func (c *Client) Registered(ctx context.Context, domain string) (time.Time, erro
 	full := !ok && c.full(now)
 	c.mu.Unlock()
 	if ok && a.holds(now) {
+		c.counts[cached].Add(1)
 		return a.result()
 	}
 	if full {
+		c.counts[unasked].Add(1)
 		return time.Time{}, ErrLater
 	}
 	ch := c.flight.DoChan(domain, func() (any, error) { return c.ask(ctx, domain) })
@@ -198,6 +224,8 @@ func (a answer) result() (time.Time, error) {
 
 // ask asks the registry of a domain when its turn comes, and notes the answer.
 func (c *Client) ask(ctx context.Context, domain string) (answer, error) {
+	outcome := unasked
+	defer func() { c.counts[outcome].Add(1) }()
 	servers, err := c.whom(ctx)
 	if err != nil {
 		return answer{}, fmt.Errorf("%w: %w", ErrLater, err)
@@ -219,8 +247,12 @@ func (c *Client) ask(ctx context.Context, domain string) (answer, error) {
 		a.failed = true
 	}
 	if !until.IsZero() { // nothing was said of the domain
+		outcome = refused
 		c.quiet(base.Host, until)
 		return answer{}, ErrLater
+	}
+	if outcome = answered; a.failed {
+		outcome = failed
 	}
 	return a, c.note(domain, base.Host, a)
 }

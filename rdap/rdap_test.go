@@ -98,6 +98,17 @@ func open(t *testing.T, dir string, cfg rdap.Config) *rdap.Client {
 	return c
 }
 
+// counted is what a client counts but for zeros: "answered 1, cached 1".
+func counted(c *rdap.Client) string {
+	var s []string
+	for outcome, n := range c.Counts {
+		if n > 0 {
+			s = append(s, fmt.Sprint(outcome, " ", n))
+		}
+	}
+	return strings.Join(s, ", ")
+}
+
 // domainOf is the answer of RFC 9083 §5.3, shortened, with events.
 func domainOf(name, events string) string {
 	return `{"rdapConformance":["rdap_level_0"],"objectClassName":"domain","handle":"XXXX","ldhName":"` + name + `",
@@ -203,7 +214,7 @@ func TestWhatARegistryAnswers(t *testing.T) {
 			})
 			home = x
 			dir := t.TempDir()
-			for range 2 { // and after a restart, when nobody is asked again
+			for start := range 2 { // and after a restart, when nobody is asked again
 				c := open(t, dir, x.config(t))
 				if tt.name == "a redirect to a server that was asked just now" {
 					if err := c.Await(t.Context(), "localhost:"+port(t, x.URL)); err != nil {
@@ -215,6 +226,18 @@ func TestWhatARegistryAnswers(t *testing.T) {
 					if !errors.Is(err, tt.want) || err == nil && !since.Equal(date) {
 						t.Errorf("got %v, %v, want %v", since, err, tt.want)
 					}
+				}
+				want := "answered 1, cached 1"
+				switch {
+				case strings.HasPrefix(tt.name, "too many") || tt.name == "not now":
+					want = []string{"refused 1, not-asked 1", "not-asked 2"}[start]
+				case start > 0:
+					want = "cached 2"
+				case tt.want == rdap.ErrLater:
+					want = "cached 1, failed 1"
+				}
+				if got := counted(c); got != want {
+					t.Errorf("counted %s, want %s", got, want)
 				}
 				if err := c.Close(); err != nil {
 					t.Fatal(err)
@@ -265,8 +288,8 @@ func TestNothingButDomainsIsAskedAbout(t *testing.T) {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
-	if got := x.questions(); len(got) != 0 {
-		t.Errorf("asked %q", got)
+	if got := x.questions(); len(got) != 0 || counted(c) != "not-asked 2" {
+		t.Errorf("asked %q, counted %s", got, counted(c))
 	}
 }
 
@@ -284,8 +307,8 @@ func TestOneQuestionForAll(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got := x.questions(); len(got) != 1 || x.files != 1 {
-		t.Errorf("asked %q, and for %d files", got, x.files)
+	if got := x.questions(); len(got) != 1 || x.files != 1 || !strings.HasPrefix(counted(c), "answered 1") {
+		t.Errorf("asked %q, and for %d files; counted %s", got, x.files, counted(c))
 	}
 }
 

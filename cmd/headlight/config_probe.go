@@ -71,12 +71,16 @@ func (c *ProbeConfig) validate() (key string, err error) {
 	if _, err := probe.ParsePolicy(c.Exact); err != nil {
 		return "exact", fmt.Errorf("%q: want always, safe or never", c.Exact)
 	}
-	if c.Mode == probeHead {
+	asks, or := "servers", `, or set mode = "dns-only"`
+	if c.Mode == probeDNS {
+		asks, or = "registries", ", or set rdap = false"
+	}
+	if c.Mode == probeHead || c.Mode == probeDNS && c.RDAP {
 		if c.About == "" {
-			return "about", errors.New(`is needed before servers are asked: name the page that says who you are, such as "https://linkcheck.example/visits" (this server has one at /visits), or set mode = "dns-only"`)
+			return "about", fmt.Errorf(`is needed before %s are asked: name the page that says who you are, such as "https://linkcheck.example/visits" (this server has one at /visits)%s`, asks, or)
 		}
 		if c.From == "" {
-			return "from", errors.New(`is needed before servers are asked: name a mail address that somebody reads, such as "abuse@linkcheck.example", or set mode = "dns-only"`)
+			return "from", fmt.Errorf(`is needed before %s are asked: name a mail address that somebody reads, such as "abuse@linkcheck.example"%s`, asks, or)
 		}
 	}
 	if l, err := link.Parse(c.About); c.About != "" && (err != nil || l.Scheme() != "https" && l.Scheme() != "http") {
@@ -94,9 +98,6 @@ func (c *ProbeConfig) validate() (key string, err error) {
 	}
 	if _, err := c.allowed(); err != nil {
 		return "allow", err
-	}
-	if c.RDAP && c.Mode == probeDNS { // with "off", which ends all visits at once, nothing else need be changed
-		return "rdap", errors.New(`needs mode = "head": registries are asked about the domains of servers that are asked, and by whom is said there`)
 	}
 	if l, err := link.Parse(c.RDAPServers); c.RDAPServers != "" && (err != nil || l.Scheme() != "https" || !strings.HasPrefix(c.RDAPServers, "https://")) {
 		return "rdap_servers", fmt.Errorf("%q is not the https URL of a file", c.RDAPServers)
@@ -182,10 +183,9 @@ func (c *Config) visits() (*headlight.VisitConfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &headlight.VisitConfig{Policy: policy, Servers: servers, Allow: allow, Jitter: time.Duration(p.Jitter)}
-	if p.Mode == probeHead {
-		v.Identity = p.identity()
-		v.Registries, v.RegistryServers = p.RDAP, p.RDAPServers
+	v := &headlight.VisitConfig{
+		Policy: policy, Identity: p.identity(), Servers: servers, Allow: allow, Jitter: time.Duration(p.Jitter),
+		Registries: p.RDAP, RegistryServers: p.RDAPServers,
 	}
 	if v.Jitter == 0 {
 		v.Jitter = -1

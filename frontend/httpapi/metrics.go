@@ -139,12 +139,13 @@ var (
 	waitingDesc  = describe("headlight_visits_waiting", "Links that wait for a visit.")
 	refusedDesc  = describe("headlight_visits_refused_total", "Links that were not visited, as too many waited.")
 	expiredDesc  = describe("headlight_visits_expired_total", "Links that were not visited in time, and forgotten.")
+	rdapDesc     = prometheus.NewDesc("headlight_rdap_total", "Domains that registries were to be asked about since the start, by outcome; answered, refused and failed ones were asked about.", []string{"outcome"}, nil)
 	readyDesc    = describe("headlight_ready", "1 if the service can store evidence, 0 if its last attempt failed.")
 )
 
 // Describe implements prometheus.Collector.
 func (s *serviceMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{subjectsDesc, appliedDesc, recordsDesc, bytesDesc, newestDesc, droppedDesc, reviewsDesc, lostDesc, visitsDesc, haltedDesc, waitingDesc, refusedDesc, expiredDesc, readyDesc} {
+	for _, d := range []*prometheus.Desc{subjectsDesc, appliedDesc, recordsDesc, bytesDesc, newestDesc, droppedDesc, reviewsDesc, lostDesc, visitsDesc, haltedDesc, waitingDesc, refusedDesc, expiredDesc, rdapDesc, readyDesc} {
 		ch <- d
 	}
 }
@@ -192,6 +193,9 @@ func (s *serviceMetrics) collectVisits(ch chan<- prometheus.Metric, v *headlight
 	ch <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(q.Waiting))
 	ch <- prometheus.MustNewConstMetric(refusedDesc, prometheus.CounterValue, float64(q.Full))
 	ch <- prometheus.MustNewConstMetric(expiredDesc, prometheus.CounterValue, float64(q.Expired))
+	for outcome, n := range v.Registries {
+		ch <- prometheus.MustNewConstMetric(rdapDesc, prometheus.CounterValue, float64(n), outcome)
+	}
 }
 
 // scrapeTimeout is shorter than the ten seconds that Prometheus waits.

@@ -52,7 +52,7 @@ func visitedService(t *testing.T) (*headlight.Service, time.Time) {
 		t.Fatal(err)
 	}
 	svc, err := headlight.Open(t.Context(), headlight.Config{Dir: dir, Logger: quiet(), Visits: &headlight.VisitConfig{
-		Policy: probe.Safe, Halted: true, Servers: []string{"127.0.0.1:1"},
+		Policy: probe.Safe, Halted: true, Servers: []string{"127.0.0.1:1"}, Registries: true,
 		Identity: probe.Identity{About: "https://check.test/visits", From: "abuse@check.test", Agent: "https://check.test"},
 	}})
 	if err != nil {
@@ -186,7 +186,8 @@ func TestVisitsAreCounted(t *testing.T) {
 	t.Parallel()
 	svc, _ := visitedService(t)
 	body := (request{path: "/metrics"}).send(t, apiOf(svc, httpapi.Config{})).Body.String()
-	for _, s := range []string{`headlight_visits_total{outcome="answered"} 0`, "headlight_visits_halted 1", "headlight_visits_waiting 0", "headlight_visits_refused_total 0"} {
+	for _, s := range []string{`headlight_visits_total{outcome="answered"} 0`, "headlight_visits_halted 1", "headlight_visits_waiting 0", "headlight_visits_refused_total 0",
+		`headlight_visits_total{outcome="no-claim"} 0`, `headlight_rdap_total{outcome="answered"} 0`, `headlight_rdap_total{outcome="not-asked"} 0`} {
 		if !strings.Contains(body, s) {
 			t.Errorf("the metrics lack %s", s)
 		}
