@@ -51,7 +51,7 @@ func (p *Prober) claimOf(ctx context.Context, kind evidence.Kind, hash uint64, e
 	case err != nil:
 		return NoClaim, now.Add(time.Minute)
 	case !ours:
-		return Lately, p.manners.leave(kind, hash, now)
+		return Elsewhere, p.manners.leave(kind, hash, now)
 	}
 	return Answered, time.Time{}
 }

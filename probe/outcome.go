@@ -30,7 +30,8 @@ const (
 	DNSFailed   // DNS gave no answer
 	NotVisited  // the guard let nobody through: address, port or name
 	OptedOut    // the host or its domain declines visits, or Retry-After is not over
-	Lately      // this URL within a day, or this tenant within ten minutes, here or by another machine
+	Lately      // this URL within a day, or this tenant within ten minutes
+	Elsewhere   // so, but by another machine, which tells what it learns
 	Busy        // a budget is used up for now
 	Halted      // the kill switch
 	NoLedger    // the ledger could not be written
@@ -46,7 +47,7 @@ const (
 var outcomeNames = []string{
 	"answered", "not-told", "server-error", "timeout", "connection-refused", "connection-lost", "unreachable",
 	"tls-failed", "not-http", "too-long", "resolved", "no-name", "dns-failed", "not-visited", "opted-out", "lately",
-	"busy", "halted", "no-ledger", "no-claim", "no-identity", "redirects", "loop", "not-web", "not-followed", "ended",
+	"elsewhere", "busy", "halted", "no-ledger", "no-claim", "no-identity", "redirects", "loop", "not-web", "not-followed", "ended",
 }
 
 // Outcomes are all words of [Outcome.String], for metrics.
