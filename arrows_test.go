@@ -28,6 +28,7 @@ var floors = []struct {
 	{"message", []string{"link"}},
 	{"evidence", []string{"link"}},
 	{"evidence/logtest", []string{"evidence"}},
+	{"jetstream", []string{"evidence"}},
 	{"reputation", []string{"link", "evidence"}},
 	{"feed", []string{"link", "netmap", "evidence"}},
 	{"probe", []string{"link", "evidence"}},

@@ -1,0 +1,331 @@
+package jetstream
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"headlight.example/evidence"
+)
+
+// messageBits are those of a sequence below the number of its message.
+const messageBits = 16
+
+// Append implements [evidence.Log]: all the records are on the disks of a
+// majority when it returns. They stand together, so they must fit in one
+// batch: else the error is a [*evidence.TooLargeError].
+//
+// If the answer does not come, since a leader died, say, they are sent again
+// under the same id, which the cluster knows for 30 s; so they are seldom
+// stored twice. Without a majority it gives up at ctx's deadline, or after
+// 15 s if it has none, and says what is missing.
+func (n *Node) Append(ctx context.Context, records ...evidence.Record) (last uint64, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if len(records) == 0 {
+		return n.last(ctx)
+	}
+	batch, err := evidence.AppendBatch(make([]byte, 0, 64+96*min(len(records), evidence.MaxBatch)), records...)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := n.bound(ctx)
+	defer cancel()
+	if err := n.waitPrepared(ctx); err != nil {
+		return 0, err
+	}
+	msg := &nats.Msg{Subject: n.evidenceSubject(), Data: batch, Header: nats.Header{jetstream.MsgIDHeader: {rand.Text()}}}
+	ack, err := n.publish(ctx, msg)
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence << messageBits, nil
+}
+
+// publish sends a message until a stream acknowledges it, or refuses it for a
+// reason that will not pass.
+func (n *Node) publish(ctx context.Context, msg *nats.Msg) (*jetstream.PubAck, error) {
+	var last error
+	for {
+		try, cancel := context.WithTimeout(ctx, attempt)
+		ack, err := n.js.PublishMsg(try, msg)
+		cancel()
+		if err == nil {
+			return ack, nil
+		}
+		if !errors.Is(err, context.DeadlineExceeded) || last == nil {
+			last = err
+		}
+		if refused := (*jetstream.APIError)(nil); errors.As(err, &refused) {
+			switch refused.ErrorCode {
+			case jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+				return nil, refused
+			case codeResources, codeStorage, codeStoreFailed:
+				return nil, fmt.Errorf("%w: %v", evidence.ErrFull, refused)
+			}
+		}
+		sleep(ctx, pause)
+		if err := n.done(ctx, last); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Error codes of JetStream that say that there is no room (errors.json of nats-server).
+const (
+	codeResources   = 10023 // insufficient resources
+	codeStorage     = 10047 // insufficient storage resources available
+	codeStoreFailed = 10077 // the store refused it: over its bounds
+)
+
+// last asks the stream's leader how far the log goes.
+func (n *Node) last(ctx context.Context) (uint64, error) {
+	ctx, cancel := n.bound(ctx)
+	defer cancel()
+	if err := n.waitPrepared(ctx); err != nil {
+		return 0, err
+	}
+	for {
+		try, cancel := context.WithTimeout(ctx, attempt)
+		stream, err := n.js.Stream(try, n.evidenceStream())
+		cancel()
+		if err == nil {
+			return stream.CachedInfo().State.LastSeq << messageBits, nil
+		}
+		sleep(ctx, pause)
+		if err := n.done(ctx, err); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Entries implements [evidence.Log]. It asks the stream's leader where the log
+// ends, and so sees what was acknowledged before the call, by whichever node;
+// the entries are read from this node's disk, if it has them. Without a
+// leader it ends with an error, as Append does.
+func (n *Node) Entries(ctx context.Context, after uint64) iter.Seq2[evidence.Entry, error] {
+	end, err := n.last(ctx)
+	return func(yield func(evidence.Entry, error) bool) {
+		if err := cmpErr(ctx.Err(), err); err != nil {
+			yield(evidence.Entry{}, err)
+			return
+		}
+		if after >= end {
+			return
+		}
+		for entries, err := range n.read(ctx, after, end) {
+			if err != nil {
+				yield(evidence.Entry{}, err)
+				return
+			}
+			for _, e := range entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func cmpErr(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Follow yields the entries with a sequence above after, in order, each once,
+// and waits for more until ctx is done, which ends it without an error. What
+// is there comes at once, in pieces of whole messages: about 4,096 entries,
+// more only if one message has more. It reads this node's disk and goes on
+// when there is no majority, as far as the node knows the log; it survives
+// the loss of leaders and connections. An error ends it: [evidence.ErrClosed],
+// or a message that cannot be read, a [*MessageError].
+func (n *Node) Follow(ctx context.Context, after uint64) iter.Seq2[[]evidence.Entry, error] {
+	return n.read(ctx, after, forEver)
+}
+
+// forEver is beyond the end of any log.
+const forEver = 1<<64 - 1
+
+// Bounds of reading.
+const (
+	pieceEntries = 4096
+	// What one request to the server asks for; a message more than that may come.
+	requestMessages = 2048
+	requestBytes    = 4 << 20
+	// Who was told that the log has grown may be faster than this node's
+	// copy: it looks again, soon at first.
+	minLook = time.Millisecond
+	maxLook = time.Second
+)
+
+// MessageError says that a message of the log cannot be read.
+type MessageError struct {
+	Message uint64 // its number, from 1
+	Err     error
+}
+
+func (e *MessageError) Error() string {
+	return fmt.Sprintf("message %d of the cluster's log: %v", e.Message, e.Err)
+}
+func (e *MessageError) Unwrap() error { return e.Err }
+
+// read yields entries above after, in pieces, until it has reached end.
+func (n *Node) read(ctx context.Context, after, end uint64) iter.Seq2[[]evidence.Entry, error] {
+	return func(yield func([]evidence.Entry, error) bool) {
+		ctx, cancel := n.mortal(context.WithCancel(ctx))
+		defer cancel()
+		fail := func() { // the context is done
+			if err := context.Cause(ctx); end != forEver || errors.Is(err, evidence.ErrClosed) {
+				yield(nil, err)
+			}
+		}
+		look := minLook
+		begun := time.Now()
+		var piece []evidence.Entry
+		for after < end {
+			woken := n.woken.wait() // before looking: what is said meanwhile is not missed
+			grown := false
+			for msg, err := range n.request(ctx, after>>messageBits+1) {
+				if err != nil {
+					if ctx.Err() != nil {
+						break
+					}
+					if bad, ok := errors.AsType[*MessageError](err); ok {
+						yield(nil, bad)
+						return
+					}
+					n.log.Debug("reading the log", "err", err)
+					break
+				}
+				if msg.last > end {
+					break
+				}
+				entries := msg.entries
+				if i := slices.IndexFunc(entries, func(e evidence.Entry) bool { return e.Seq > after }); i > 0 {
+					entries = entries[i:]
+				}
+				grown, after = true, msg.last
+				if len(piece) > 0 && len(piece)+len(entries) > pieceEntries {
+					if !yield(piece, nil) {
+						return
+					}
+					piece = nil
+				}
+				if piece = append(piece, entries...); len(piece) >= pieceEntries {
+					if !yield(piece, nil) {
+						return
+					}
+					piece = nil
+				}
+			}
+			if len(piece) > 0 {
+				if !yield(piece, nil) {
+					return
+				}
+				piece = nil
+			}
+			if ctx.Err() != nil {
+				fail()
+				return
+			}
+			if grown {
+				look, begun = minLook, time.Now()
+				continue
+			}
+			if end != forEver && time.Since(begun) > patience {
+				yield(nil, fmt.Errorf("this node has the log up to message %d of %d only", after>>messageBits, end>>messageBits))
+				return
+			}
+			select {
+			case <-woken:
+				look = minLook
+			case <-time.After(look):
+				look = min(2*look, maxLook)
+			case <-ctx.Done():
+				fail()
+				return
+			}
+		}
+	}
+}
+
+// message is one of the log, taken apart.
+type message struct {
+	last    uint64 // sequence of its last entry
+	entries []evidence.Entry
+}
+
+// request yields the messages from a number on that the server gives at one
+// request, in order and without a gap. No message is no error: this node knows
+// the log no further.
+func (n *Node) request(ctx context.Context, from uint64) iter.Seq2[message, error] {
+	return func(yield func(message, error) bool) {
+		body, err := json.Marshal(struct {
+			Seq      uint64 `json:"seq"`
+			Batch    int    `json:"batch"`
+			MaxBytes int    `json:"max_bytes"`
+		}{from, requestMessages, requestBytes})
+		if err != nil {
+			yield(message{}, err)
+			return
+		}
+		inbox := n.reads.NewRespInbox()
+		sub, err := n.reads.SubscribeSync(inbox)
+		if err == nil {
+			defer sub.Unsubscribe()
+			err = n.reads.PublishRequest("$JS.API.DIRECT.GET."+n.evidenceStream(), inbox, body)
+		}
+		if err != nil {
+			yield(message{}, err)
+			return
+		}
+		for next := from; ; next++ {
+			try, cancel := context.WithTimeout(ctx, attempt)
+			msg, err := sub.NextMsgWithContext(try)
+			cancel()
+			if err != nil {
+				yield(message{}, err)
+				return
+			}
+			switch status := msg.Header.Get("Status"); status {
+			case "":
+			case "204", "404": // the end of what there is; there is nothing
+				return
+			default:
+				yield(message{}, fmt.Errorf("status %s %s", status, msg.Header.Get("Description")))
+				return
+			}
+			num, err := strconv.ParseUint(msg.Header.Get(jetstream.SequenceHeader), 10, 64-messageBits)
+			if err != nil || num < next {
+				yield(message{}, fmt.Errorf("message %q came where %d was asked for", msg.Header.Get(jetstream.SequenceHeader), next))
+				return
+			}
+			if num > next {
+				yield(message{}, &MessageError{next, errors.New("it is gone, though nobody may delete it")})
+				return
+			}
+			entries, err := evidence.ReadBatch(msg.Data, num<<messageBits)
+			if err != nil {
+				yield(message{}, &MessageError{num, err})
+				return
+			}
+			if !yield(message{num << messageBits, entries}, nil) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package jetstream
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Status is what a node knows of its cluster.
+type Status struct {
+	Nodes  []NodeStatus // all of the cluster, this one first; nil if the servers are somebody else's
+	Leader string       // HOST:PORT of the node that leads the log; "" if there is none, or it is not known
+	Last   uint64       // last sequence of the log, as far as known
+	Lag    uint64       // messages that this node's copy is behind
+	Bytes  uint64       // of the log, on the disk of a node
+}
+
+// NodeStatus is what a node knows of another, or of itself.
+type NodeStatus struct {
+	Addr string // HOST:PORT, its name
+	Here bool   // this node is connected to it
+}
+
+// state is what the watch has learnt last.
+type state struct {
+	err    error // why there is no leader
+	leader string
+	last   uint64
+	lag    uint64
+	bytes  uint64
+}
+
+// watch asks for the state of the log every second, so that nobody waits for it.
+func (n *Node) watch() {
+	for n.ctx.Err() == nil {
+		s := n.look()
+		n.state.Store(&s)
+		sleep(n.ctx, time.Second)
+	}
+}
+
+func (n *Node) look() state {
+	ctx, cancel := context.WithTimeout(n.ctx, attempt)
+	defer cancel()
+	stream, err := n.js.Stream(ctx, n.evidenceStream())
+	if err != nil {
+		return state{err: err}
+	}
+	info := stream.CachedInfo()
+	s := state{last: info.State.LastSeq << messageBits, bytes: info.State.Bytes, leader: n.name}
+	if c := info.Cluster; c != nil && n.replicas > 1 {
+		if s.leader = c.Leader; s.leader == "" {
+			s.err = errors.New("an election is under way")
+		}
+		for _, r := range c.Replicas {
+			if r.Name == n.name {
+				s.lag = r.Lag
+			}
+		}
+	}
+	return s
+}
+
+// Status gives what is known at the moment; it asks nobody.
+func (n *Node) Status() Status {
+	var s Status
+	if known := n.state.Load(); known != nil {
+		s = Status{Leader: known.leader, Last: known.last, Lag: known.lag, Bytes: known.bytes}
+	}
+	here := n.here()
+	for _, node := range n.nodes {
+		s.Nodes = append(s.Nodes, NodeStatus{node, slices.Contains(here, node)})
+	}
+	slices.SortStableFunc(s.Nodes, func(a, b NodeStatus) int {
+		return cmp.Compare(boolInt(a.Addr != n.name), boolInt(b.Addr != n.name))
+	})
+	return s
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// here gives the names of the nodes to which this one is connected, its own among them.
+func (n *Node) here() []string {
+	names := []string{n.name}
+	if n.srv == nil {
+		return names
+	}
+	routes, err := n.srv.Routez(nil)
+	if err != nil {
+		return names
+	}
+	for _, r := range routes.Routes {
+		if !slices.Contains(names, r.RemoteName) {
+			names = append(names, r.RemoteName)
+		}
+	}
+	return names
+}
+
+// Ready is nil when the log has a leader that this node sees, and else says
+// what it waits for. It asks nobody, and is at most some seconds old.
+func (n *Node) Ready() error {
+	if here := len(n.here()); n.nodes != nil && here <= len(n.nodes)/2 {
+		return fmt.Errorf("no quorum: %d of %d nodes are here", here, len(n.nodes))
+	}
+	select {
+	case <-n.prepared:
+	default:
+		return errors.New("the cluster has not begun its log yet")
+	}
+	if s := n.state.Load(); s == nil || s.err != nil {
+		return errors.New("the cluster's log has no leader at the moment")
+	}
+	return nil
+}
