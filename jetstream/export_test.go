@@ -2,6 +2,10 @@ package jetstream
 
 import (
 	"context"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"headlight.example/evidence"
 )
@@ -25,4 +29,28 @@ type Log struct{ evidence.Log }
 func (n *Node) Rename(name string) *Node {
 	return &Node{name: name, replicas: n.replicas, log: n.log, prefix: n.prefix, js: n.js,
 		conn: n.conn, reads: n.reads, ctx: n.ctx, prepared: n.prepared}
+}
+
+// MaxAge is how long the shared log keeps a message.
+func (n *Node) MaxAge(t testing.TB) time.Duration { return n.info(t).Config.MaxAge }
+
+// SetMaxAge is for tests that cannot wait for days.
+func (n *Node) SetMaxAge(t testing.TB, d time.Duration) {
+	cfg := n.info(t).Config
+	cfg.MaxAge, cfg.Duplicates = d, d
+	if _, err := n.js.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Empty says that no message is left.
+func (n *Node) Empty(t testing.TB) bool { return n.info(t).State.Msgs == 0 }
+
+func (n *Node) info(t testing.TB) *jetstream.StreamInfo {
+	t.Helper()
+	s, err := n.js.Stream(t.Context(), n.evidenceStream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.CachedInfo()
 }

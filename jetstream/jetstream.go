@@ -55,14 +55,17 @@ type Config struct {
 	// Key is the installation's secret, the same on all nodes: they know each
 	// other by it.
 	Key *evidence.Key
+	// Keep is how long the shared log keeps a record, at least; 0 means for ever.
+	// The node that started last has the say.
+	Keep time.Duration
 	// Logger; nil means slog.Default().
 	Logger *slog.Logger
 
 	prefix string // of the names of streams; "" means defaultPrefix
 }
 
-// Node is this machine's part of a cluster: an [evidence.Log], and claims. It is
-// safe for concurrent use. Whoever starts it closes it.
+// Node is this machine's part of a cluster: an [evidence.Log], and what the nodes
+// agree on. It is safe for concurrent use. Whoever starts it closes it.
 type Node struct {
 	name     string   // of this node, as claims name their holder
 	nodes    []string // all of them; nil if the server is somebody else's
@@ -72,6 +75,7 @@ type Node struct {
 	log      *slog.Logger
 
 	prefix string
+	keep   time.Duration
 	conn   *nats.Conn // for all but reading
 	reads  *nats.Conn // a long read delays no Append
 	js     jetstream.JetStream
@@ -116,7 +120,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start node %s: %w", cfg.Listen, err)
 	}
-	n := &Node{name: cfg.Listen, nodes: slices.Clone(cfg.Nodes), replicas: len(cfg.Nodes), srv: srv, log: log, prefix: cfg.prefix}
+	n := &Node{name: cfg.Listen, nodes: slices.Clone(cfg.Nodes), replicas: len(cfg.Nodes), srv: srv, log: log, prefix: cfg.prefix, keep: cfg.Keep}
 	if err := n.connect("", nats.InProcessServer(srv)); err != nil {
 		n.Close()
 		return nil, fmt.Errorf("start node %s: %w", cfg.Listen, err)

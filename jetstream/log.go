@@ -100,7 +100,12 @@ func (n *Node) last(ctx context.Context) (uint64, error) {
 		stream, err := n.js.Stream(try, n.evidenceStream())
 		cancel()
 		if err == nil {
-			return stream.CachedInfo().State.LastSeq << messageBits, nil
+			info := stream.CachedInfo()
+			// While there is no leader anybody answers for himself.
+			if n.replicas == 1 || info.Cluster != nil && info.Cluster.Leader != "" {
+				return info.State.LastSeq << messageBits, nil
+			}
+			err = errNoLeader
 		}
 		sleep(ctx, pause)
 		if err := n.done(ctx, err); err != nil {
@@ -152,7 +157,7 @@ func cmpErr(errs ...error) error {
 // more only if one message has more. It reads this node's disk and goes on
 // when there is no majority, as far as the node knows the log; it survives
 // the loss of leaders and connections. An error ends it: [evidence.ErrClosed],
-// or a message that cannot be read, a [*MessageError].
+// [evidence.ErrTrimmed] if what comes next is older than Config.Keep, or a message that cannot be read, a [*MessageError].
 func (n *Node) Follow(ctx context.Context, after uint64) iter.Seq2[[]evidence.Entry, error] {
 	return n.read(ctx, after, forEver)
 }
@@ -204,8 +209,8 @@ func (n *Node) read(ctx context.Context, after, end uint64) iter.Seq2[[]evidence
 					if ctx.Err() != nil {
 						break
 					}
-					if bad, ok := errors.AsType[*MessageError](err); ok {
-						yield(nil, bad)
+					if _, bad := errors.AsType[*MessageError](err); bad || errors.Is(err, evidence.ErrTrimmed) {
+						yield(nil, err)
 						return
 					}
 					n.log.Debug("reading the log", "err", err)
@@ -315,7 +320,7 @@ func (n *Node) request(ctx context.Context, from uint64) iter.Seq2[message, erro
 				return
 			}
 			if num > next {
-				yield(message{}, &MessageError{next, errors.New("it is gone, though nobody may delete it")})
+				yield(message{}, evidence.ErrTrimmed) // by its age: nobody may delete
 				return
 			}
 			entries, err := evidence.ReadBatch(msg.Data, num<<messageBits)

@@ -42,6 +42,8 @@ func (n *Node) watch() {
 	}
 }
 
+var errNoLeader = errors.New("an election is under way")
+
 func (n *Node) look() state {
 	ctx, cancel := context.WithTimeout(n.ctx, attempt)
 	defer cancel()
@@ -53,7 +55,7 @@ func (n *Node) look() state {
 	s := state{last: info.State.LastSeq << messageBits, bytes: info.State.Bytes, leader: n.name}
 	if c := info.Cluster; c != nil && n.replicas > 1 {
 		if s.leader = c.Leader; s.leader == "" {
-			s.err = errors.New("an election is under way")
+			s.err = errNoLeader
 		}
 		for _, r := range c.Replicas {
 			if r.Name == n.name {

@@ -33,12 +33,21 @@ const retryWindow = 2 * patience
 // and 460 in memory. When it is reached, claims are refused.
 const maxClaims = 64 << 20
 
+// maxAge is how long the stream keeps a message: a little longer than the nodes keep
+// its records, which each drops once a day.
+func maxAge(keep time.Duration) time.Duration {
+	if keep == 0 {
+		return 0 // for ever
+	}
+	return keep + 48*time.Hour
+}
+
 func (n *Node) evidenceConfig() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: n.evidenceStream(), Description: "what is known of links, by whose word",
 		Subjects: []string{n.evidenceSubject()}, Storage: jetstream.FileStorage, Replicas: n.replicas,
 		Duplicates: retryWindow, DenyDelete: true, DenyPurge: true, AllowDirect: true, MaxMsgSize: -1,
-		Discard: jetstream.DiscardNew, Compression: jetstream.S2Compression,
+		Discard: jetstream.DiscardNew, Compression: jetstream.S2Compression, MaxAge: maxAge(n.keep),
 		RePublish: &jetstream.RePublish{Source: n.evidenceSubject(), Destination: n.prefix + ".appended", HeadersOnly: true},
 		Metadata:  map[string]string{identityKey: rand.Text()},
 	}
@@ -72,6 +81,15 @@ func (n *Node) makeStreams() error {
 	info, err := n.makeStream(n.evidenceConfig())
 	if err != nil {
 		return err
+	}
+	if info.Config.MaxAge != maxAge(n.keep) {
+		cfg := info.Config
+		cfg.MaxAge = maxAge(n.keep)
+		ctx, cancel := context.WithTimeout(n.ctx, attempt)
+		defer cancel()
+		if _, err := n.js.UpdateStream(ctx, cfg); err != nil {
+			return err
+		}
 	}
 	if n.identity = info.Config.Metadata[identityKey]; n.identity == "" {
 		return fmt.Errorf("stream %s is not Headlight's: it has no %s", info.Config.Name, identityKey)
