@@ -55,18 +55,23 @@ type Config struct {
 	NoSightings bool
 	// Visits has links that are not known safe looked into; nil asks nobody.
 	Visits *VisitConfig
+	// Cluster is shared with other machines: its log is followed, and what is
+	// learnt here is told to it. Nil: this machine is alone. It is to be closed
+	// after the Service.
+	Cluster Cluster
 }
 
 // Service judges and learns. All methods are safe for concurrent use.
 type Service struct {
-	log    *evidence.DiskLog
-	key    *evidence.Key
-	table  *reputation.Table
-	policy atomic.Pointer[reputation.Policy]
-	nets   atomic.Pointer[netmap.Map]
-	logger *slog.Logger
-	dir    string
-	clock  clock
+	log     *evidence.DiskLog
+	key     *evidence.Key
+	table   *reputation.Table
+	policy  atomic.Pointer[reputation.Policy]
+	nets    atomic.Pointer[netmap.Map]
+	logger  *slog.Logger
+	dir     string
+	clock   clock
+	cluster Cluster // nil: this machine is alone
 
 	learn     *learner
 	sightings *sightings // nil if not wanted
@@ -103,10 +108,11 @@ func open(ctx context.Context, cfg Config, log *evidence.DiskLog, logger *slog.L
 		return nil, err
 	}
 	s := &Service{
-		log:    log,
-		key:    key,
-		logger: logger.With("part", "service"),
-		dir:    cfg.Dir,
+		log:     log,
+		key:     key,
+		logger:  logger.With("part", "service"),
+		dir:     cfg.Dir,
+		cluster: cfg.Cluster,
 	}
 	s.clock.start(s.logger)
 	s.SetPolicy(cfg.Policy)
@@ -118,11 +124,15 @@ func open(ctx context.Context, cfg Config, log *evidence.DiskLog, logger *slog.L
 	if err := Fold(ctx, s.table, log, cfg.Progress); err != nil {
 		return nil, err
 	}
+	follow, err := openFollower(cfg.Cluster, log, cfg.Dir, s.logger)
+	if err != nil {
+		return nil, err
+	}
 	s.recent = newRecent()
 	if s.visits, err = openVisits(s, cfg.Visits); err != nil {
 		return nil, err
 	}
-	s.learn = newLearner(log, s.table, s.recent.touch)
+	s.learn = newLearner(log, s.table, s.recent.touch, follow)
 	if !cfg.NoSightings {
 		s.sightings = newSightings()
 	}

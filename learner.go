@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"headlight.example/evidence"
 	"headlight.example/reputation"
@@ -19,7 +20,11 @@ var errClosed = errors.New("the service is closed")
 //
 //	append ─ in ─> write: log.Append ─ durable ─> fold: table.Apply ─> acknowledge
 //
-// A crash between the two loses nothing: the log is folded again at start.
+// A crash between the two loses nothing: the log is folded again at start. In a
+// cluster the records go out to it first and come back in its order, with those
+// of the other machines, see [follower]:
+//
+//	append ─ in ─> write: cluster.Append ··> follow: log.Append ─ durable ─> fold ─> acknowledge
 type learner struct {
 	log     *evidence.DiskLog
 	table   *reputation.Table
@@ -28,6 +33,7 @@ type learner struct {
 	in      chan *request
 	durable chan *batch
 	done    sync.WaitGroup
+	follow  *follower // nil: this machine is alone
 
 	mu     sync.RWMutex // held for reading while sending on in
 	closed bool
@@ -50,11 +56,16 @@ type batch struct {
 	requests []*request
 	records  []evidence.Record
 	first    uint64
+	// In a cluster: the sequences of the records in its log, and of the last one of
+	// all that the batch stands for, some of which may have been here before.
+	seqs   []uint64
+	shared uint64
 }
 
-func newLearner(log *evidence.DiskLog, table *reputation.Table, touched func(evidence.Record)) *learner {
+// newLearner begins to learn; follow is nil if this machine is alone.
+func newLearner(log *evidence.DiskLog, table *reputation.Table, touched func(evidence.Record), follow *follower) *learner {
 	l := &learner{
-		log: log, table: table, touched: touched,
+		log: log, table: table, touched: touched, follow: follow,
 		in:      make(chan *request, 64),
 		durable: make(chan *batch, 1),
 	}
@@ -95,30 +106,53 @@ func (l *learner) send(ctx context.Context, r *request) error {
 
 // write gathers requests and makes them durable with one sync.
 func (l *learner) write() {
-	defer close(l.durable)
+	if l.follow == nil {
+		defer close(l.durable)
+	} else {
+		l.follow.start(l.durable)
+		defer l.follow.stop()
+	}
 	for r := range l.in {
-		b := &batch{requests: []*request{r}, records: r.records}
-		for more := true; more && len(b.records) < maxBatch; {
-			select {
-			case r, ok := <-l.in:
-				if more = ok; ok {
-					b.requests = append(b.requests, r)
-					b.records = append(b.records[:len(b.records):len(b.records)], r.records...)
-				}
-			default:
-				more = false
-			}
-		}
-		last, err := l.log.Append(context.Background(), b.records...)
-		if err != nil {
+		b := l.gather(r)
+		if err := l.say(b); err != nil {
 			l.broken.Store(&err)
 			b.acknowledge(err)
 			continue
 		}
 		l.broken.Store(nil)
-		b.first = last - uint64(len(b.records)) + 1
-		l.durable <- b
 	}
+}
+
+// gather adds to a request those that wait behind it.
+func (l *learner) gather(r *request) *batch {
+	b := &batch{requests: []*request{r}, records: r.records}
+	for len(b.records) < maxBatch {
+		select {
+		case r, ok := <-l.in:
+			if !ok {
+				return b
+			}
+			b.requests = append(b.requests, r)
+			b.records = append(b.records[:len(b.records):len(b.records)], r.records...)
+		default:
+			return b
+		}
+	}
+	return b
+}
+
+// say makes a batch durable, and sees to it that it is folded and acknowledged.
+func (l *learner) say(b *batch) error {
+	if l.follow != nil {
+		return l.follow.say(b)
+	}
+	last, err := l.log.Append(context.Background(), b.records...)
+	if err != nil {
+		return err
+	}
+	b.first = last - uint64(len(b.records)) + 1
+	l.durable <- b
+	return nil
 }
 
 func (b *batch) acknowledge(err error) {
@@ -137,22 +171,44 @@ func (l *learner) fold() {
 			l.table.Apply(evidence.Entry{Seq: b.first + uint64(i), Record: r})
 			l.touched(r)
 		}
-		b.acknowledge(nil)
+		if l.follow != nil {
+			l.follow.folded(b)
+		} else {
+			b.acknowledge(nil)
+		}
 	}
 }
 
 // stop refuses further appends and returns when all earlier ones are folded.
-func (l *learner) stop() {
+func (l *learner) stop() error {
 	l.mu.Lock()
 	if !l.closed {
 		l.closed = true
 		close(l.in)
 	}
 	l.mu.Unlock()
+	if l.follow == nil {
+		l.done.Wait()
+		return nil
+	}
+	late := time.AfterFunc(stopWait, l.follow.hush)
+	defer late.Stop()
 	l.done.Wait()
+	return l.follow.close()
+}
+
+// lost gets the reason when the cluster is not followed any more.
+func (l *learner) lost() <-chan error {
+	if l.follow == nil {
+		return nil
+	}
+	return l.follow.lost
 }
 
 func (l *learner) failure() error {
+	if l.follow != nil {
+		return l.follow.failure()
+	}
 	if err := l.broken.Load(); err != nil {
 		return *err
 	}

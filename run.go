@@ -20,7 +20,8 @@ const (
 )
 
 // Run does what goes on in the background: it logs sightings, publishes changed
-// verdicts, writes snapshots and makes visits. It returns nil when ctx is done.
+// verdicts, writes snapshots and makes visits. It returns nil when ctx is done, and
+// an error if this machine has fallen out of its cluster for good.
 func (s *Service) Run(ctx context.Context) error {
 	var visits sync.WaitGroup
 	visits.Go(func() { s.visits.run(ctx) })
@@ -33,6 +34,8 @@ func (s *Service) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case err := <-s.learn.lost():
+			return err
 		case <-drain.C:
 			s.observe(ctx)
 		case <-snapshot.C:
@@ -95,11 +98,14 @@ func (s *Service) observe(ctx context.Context) {
 // back. Questions may still be asked; appends get an error.
 func (s *Service) Close() error {
 	s.closeOnce.Do(func() {
-		s.observe(context.Background())
+		// With the cluster gone the last sightings are not worth a wait.
+		ctx, cancel := context.WithTimeout(context.Background(), stopWait)
+		defer cancel()
+		s.observe(ctx)
 		s.visits.close()
-		s.learn.stop()
+		s.closeErr = s.learn.stop()
 		if s.table.Applied() != s.saved.Load() { // who only asked has nothing to save
-			s.closeErr = writeTable(s.dir, snapshotFile, s.table)
+			s.closeErr = errors.Join(s.closeErr, writeTable(s.dir, snapshotFile, s.table))
 		}
 		if s.visits != nil {
 			s.closeErr = errors.Join(s.closeErr, s.visits.ledger.Close())

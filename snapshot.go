@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -60,15 +61,23 @@ func readTable(dir, name string, key *evidence.Key) (*reputation.Table, error) {
 	return t, nil
 }
 
-// writeTable writes a table to the side and renames it, so that a crash leaves
-// the old file or the new one. The table must be at rest.
-func writeTable(dir, name string, t *reputation.Table) (err error) {
+// writeTable writes a table as writeFile does. It must be at rest.
+func writeTable(dir, name string, t *reputation.Table) error {
+	return writeFile(dir, name, func(w io.Writer) error {
+		_, err := t.WriteTo(w)
+		return err
+	})
+}
+
+// writeFile writes a file to the side and renames it, so that a crash leaves the
+// old one or the new one.
+func writeFile(dir, name string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(dir, name+"-*.tmp")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) // fails after the rename, as it should
-	_, err = t.WriteTo(f)
+	err = write(f)
 	if err == nil {
 		err = f.Sync()
 	}

@@ -47,6 +47,9 @@ type VisitConfig struct {
 	// is registered; where DNS alone is asked, that of a host that is looked up. It
 	// needs Identity.
 	Registries bool
+	// Share is how many machines share the budgets of visits; each uses its part. 0
+	// means this one alone.
+	Share int
 	// RegistryServers is the URL of the file that says which server knows which
 	// top-level domain; "" means IANA's.
 	RegistryServers string
@@ -174,9 +177,13 @@ func (v *Visits) start() (err error) {
 		return fmt.Errorf("this machine's addresses, which are not visited: %w (under systemd, RestrictAddressFamilies needs AF_NETLINK)", err)
 	}
 	guard := probe.Guard{Own: own, Allow: cfg.Allow}
+	var claims probe.Claims
+	if v.s.cluster != nil {
+		claims = v.s.cluster
+	}
 	v.prober, err = probe.New(probe.Config{
 		Ledger: v.ledger, Key: v.s.key, Resolver: resolver, Keys: v.keys, Identity: cfg.Identity, Policy: &cfg.Policy,
-		Guard: guard,
+		Guard: guard, Claims: claims, Share: cfg.Share,
 		// What is known needs no visit.
 		Follow: func(_, to link.Link) bool { return unfamiliar(v.s.Judge(to).Level) },
 	})
