@@ -43,7 +43,7 @@ var floors = []struct {
 	{"frontend/safebrowsing/v5", nil},
 	{"frontend/safebrowsing", []string{"link", "evidence", "reputation", "blocklist", "frontend/safebrowsing/v4", "frontend/safebrowsing/v5"}},
 	{"frontend/sms", []string{"message", "reputation", "", "frontend/conns"}},
-	{"cmd/headlight", []string{"link", "netmap", "rdap", "message", "evidence", "reputation", "feed", "probe", "blocklist", "internal/scoring", "", "frontend/httpapi", "frontend/lists", "frontend/dns", "frontend/milter", "frontend/safebrowsing", "frontend/sms"}},
+	{"cmd/headlight", []string{"link", "netmap", "rdap", "message", "evidence", "reputation", "feed", "probe", "blocklist", "internal/scoring", "", "frontend/httpapi", "frontend/lists", "frontend/dns", "frontend/milter", "frontend/safebrowsing", "frontend/sms", "jetstream"}},
 }
 
 func TestArrowsPointDown(t *testing.T) {

@@ -29,6 +29,7 @@ type Config struct {
 	Tokens  TokensConfig  `toml:"tokens"`
 	Limits  LimitsConfig  `toml:"limits"`
 	Log     LogConfig     `toml:"log"`
+	Cluster ClusterConfig `toml:"cluster"`
 	Netmap  NetmapConfig  `toml:"netmap"`
 	Probe   ProbeConfig   `toml:"probe"`
 	Lists   ListsConfig   `toml:"lists"`
@@ -91,17 +92,18 @@ func (c *Config) networks() (*netmap.Map, error) {
 // DefaultConfig is what holds where no file says otherwise.
 func DefaultConfig() *Config {
 	return &Config{
-		Data:   "./data",
-		Listen: "127.0.0.1:8080",
-		Hosts:  []string{},
-		Tokens: TokensConfig{Appeals: true},
-		Limits: LimitsConfig{Rate: 100, ScanBytes: 32 << 20},
-		Netmap: NetmapConfig{Files: []string{}},
-		Probe:  defaultProbeConfig(),
-		Lists:  ListsConfig{Every: duration(time.Minute)},
-		DNS:    defaultDNSConfig(),
-		Milter: defaultMilterConfig(),
-		Policy: defaultPolicyConfig(),
+		Data:    "./data",
+		Listen:  "127.0.0.1:8080",
+		Hosts:   []string{},
+		Tokens:  TokensConfig{Appeals: true},
+		Limits:  LimitsConfig{Rate: 100, ScanBytes: 32 << 20},
+		Cluster: ClusterConfig{Nodes: []string{}},
+		Netmap:  NetmapConfig{Files: []string{}},
+		Probe:   defaultProbeConfig(),
+		Lists:   ListsConfig{Every: duration(time.Minute)},
+		DNS:     defaultDNSConfig(),
+		Milter:  defaultMilterConfig(),
+		Policy:  defaultPolicyConfig(),
 	}
 }
 
@@ -126,6 +128,9 @@ func (s *server) needRestart(cfg *Config) (keys []string) {
 	differs("tokens.appeals", old.Tokens.Appeals, cfg.Tokens.Appeals)
 	differs("limits", old.Limits, cfg.Limits)
 	differs("log", old.Log, cfg.Log)
+	if s.clusterFlag == "" {
+		differs("cluster", old.Cluster, cfg.Cluster)
+	}
 	differs("feed", old.Feeds, cfg.Feeds)
 	differs("milter", old.Milter, cfg.Milter)
 	differs("sms", old.SMS, cfg.SMS)
@@ -304,6 +309,9 @@ func (c *Config) validate(text []byte) error {
 	}
 	if c.Limits.ScanBytes < 1<<10 || c.Limits.ScanBytes > 1<<30 {
 		return wrong("limits.scan_bytes", "%d is not between 1 KiB and 1 GiB", c.Limits.ScanBytes)
+	}
+	if key, err := c.Cluster.validate(); err != nil {
+		return wrong("cluster."+key, "%v", err)
 	}
 	if key, err := c.Probe.validate(); err != nil {
 		return wrong("probe."+key, "%v", err)

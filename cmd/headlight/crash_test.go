@@ -74,6 +74,7 @@ type crasher struct {
 	t         *testing.T
 	dir, path string
 	rand      *rand.Rand
+	refuses   bool // 503 is an answer to expect
 
 	mu           sync.Mutex
 	acknowledged map[uint64]string // by sequence, the URL's key
@@ -160,6 +161,9 @@ func (c *crasher) reportOnce(url string, round, client, i int) bool {
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
 		return false // the answer was cut off: not acknowledged
+	}
+	if resp.StatusCode == http.StatusServiceUnavailable && c.refuses {
+		return true
 	}
 	if resp.StatusCode != http.StatusCreated || len(answer.Receipts) != len(keys) {
 		c.t.Errorf("reports were answered with %d and %d receipts", resp.StatusCode, len(answer.Receipts))

@@ -6,13 +6,16 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -28,26 +31,31 @@ import (
 	"headlight.example/frontend/milter"
 	"headlight.example/frontend/safebrowsing"
 	"headlight.example/frontend/sms"
+	"headlight.example/jetstream"
 )
 
 func serveCommand() *command {
 	return &command{
 		name: "serve", group: groupOperate,
-		synopsis: []string{"serve [-config FILE] [-data DIR] [-listen ADDR]"},
+		synopsis: []string{"serve [-config FILE] [-data DIR] [-listen ADDR] [-cluster ADDR,ADDR,ADDR]"},
 		short:    "run the service",
 		about: `Opens the data directory, answers the HTTP API (and DNS, if the config file says where), keeps up with the feeds of the config file, publishes what is dangerous, and writes a snapshot now and then, so that the next start is quick. With no file: on 127.0.0.1:8080, data in ./data.
 
 SIGTERM or SIGINT: takes no more requests, finishes what was begun within 10 seconds, writes a snapshot, and exits with 0. A second signal ends it at once; nothing that was acknowledged is lost by that. SIGHUP reads the config file again: policy, allow and deny lists, tokens, and the keys of visits take effect at once; so does mode = "off" of [probe], which ends all visits; a bad file is refused and the old one stays.
+
+With -cluster, or [cluster] of the config file, it is one of three or five machines that share one log: what one learns all know, a link is visited by one of them and a feed read by one, and one of three may fail, or two of five. They know each other by keys/ of the data directory: "headlight keys make" makes it for the first, the others get a copy.
 
 Under systemd (Type=notify) it says when it is ready.`,
 		examples: []string{
 			"headlight serve",
 			"headlight serve -config /etc/headlight/headlight.toml -log json",
 			"headlight serve -data /var/lib/headlight -listen [::1]:8080",
+			"headlight serve -data /var/lib/headlight -cluster 10.0.0.1:7420,10.0.0.2:7420,10.0.0.3:7420",
 		},
 		prepare: func(f *flags) action {
 			p := f.localPlace()
 			listen := f.String("listen", "", "listen on this `address`, as HOST:PORT (default what the config file says, or 127.0.0.1:8080)")
+			nodes := f.String("cluster", "", "share one log with other machines: the `addresses` of all, this one first, as HOST:PORT,HOST:PORT,HOST:PORT (docs/cluster.md)")
 			format := f.String("log", "text", "write the log as `text` or json")
 			return func(ctx context.Context, e *env, args []string) error {
 				if len(args) > 0 {
@@ -57,7 +65,7 @@ Under systemd (Type=notify) it says when it is ready.`,
 				if err != nil {
 					return &usageError{err: err}
 				}
-				s := &server{e: e, place: p, listenFlag: *listen, logger: logger}
+				s := &server{e: e, place: p, listenFlag: *listen, clusterFlag: *nodes, logger: logger}
 				return s.run(ctx)
 			}
 		},
@@ -66,12 +74,14 @@ Under systemd (Type=notify) it says when it is ready.`,
 
 // server is the serve command: what runs, and what a reload replaces.
 type server struct {
-	e          *env
-	place      *place
-	listenFlag string
-	logger     *slog.Logger
+	e           *env
+	place       *place
+	listenFlag  string
+	clusterFlag string
+	logger      *slog.Logger
 
 	cfg      *Config
+	node     *jetstream.Node // nil: this machine is alone
 	svc      *headlight.Service
 	lists    *blocklist.Publisher
 	safe     *safebrowsing.Server
@@ -117,7 +127,10 @@ func (s *server) run(ctx context.Context) (err error) {
 	}
 	s.registry = prometheus.NewRegistry()
 	registerEditions(s.registry, s.lists.Shelf())
-	id := listID(s.svc.Key())
+	if s.node != nil {
+		registerCluster(s.registry, s.node)
+	}
+	id := listID(s.svc.Key(), s.cfg.Cluster.Listen)
 	s.safe = safebrowsing.New(safebrowsing.Config{Shelf: s.lists.Shelf(), ID: [4]byte(id[:])})
 	s.api = httpapi.New(s.svc, httpapi.Config{
 		Tokens:               tokens,
@@ -162,8 +175,36 @@ func (s *server) configure() error {
 	if _, _, err := net.SplitHostPort(cfg.Listen); err != nil {
 		return usagef("flag -listen: %q is not HOST:PORT, such as 127.0.0.1:8080", cfg.Listen)
 	}
+	if s.clusterFlag != "" {
+		cfg.Cluster.set(s.clusterFlag)
+		if _, err := cfg.Cluster.validate(); err != nil {
+			return usagef("flag -cluster: the nodes %v", err)
+		}
+	}
 	s.cfg = cfg
 	return nil
+}
+
+// join lets this machine in with the others that share its log, if there are.
+func (s *server) join(ctx context.Context) error {
+	c := &s.cfg.Cluster
+	if !c.enabled() {
+		return nil
+	}
+	key, err := evidence.ReadKey(s.cfg.Data)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no keys/seal.key in %s, by which the nodes of a cluster know each other: copy the directory keys/ of another node there; "+
+			"if this is the first, make it with \"headlight keys make -data %[1]s\"", s.cfg.Data)
+	}
+	if err != nil {
+		return err
+	}
+	s.node, err = jetstream.Start(ctx, jetstream.Config{
+		// A directory for each, so that a copy of another node's makes no second of it.
+		Dir: filepath.Join(s.cfg.Data, "jetstream", strings.ReplaceAll(c.Listen, ":", "_")), Listen: c.Listen, Nodes: c.Nodes, Key: key,
+		Keep: time.Duration(s.cfg.Log.Keep), Logger: s.logger,
+	})
+	return err
 }
 
 func (s *server) open(ctx context.Context, url string) error {
@@ -179,22 +220,37 @@ func (s *server) open(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
+	if err := s.join(ctx); err != nil {
+		return err
+	}
+	cfg := headlight.Config{Dir: s.cfg.Data, URL: url, Policy: policy, Networks: networks, Visits: visits, Logger: s.logger}
+	if s.node != nil {
+		cfg.Cluster = s.node
+		if visits != nil {
+			visits.Share = len(s.cfg.Cluster.Nodes)
+		}
+	}
 	bar := s.e.newLateProgress("opening", "entries folded")
 	defer bar.end()
-	s.svc, err = headlight.Open(ctx, headlight.Config{
-		Dir: s.cfg.Data, URL: url, Policy: policy, Networks: networks, Visits: visits, Logger: s.logger, Progress: bar.fold,
-	})
-	if err != nil {
-		return explainOpen(s.cfg.Data, err)
+	cfg.Progress = bar.fold
+	if s.svc, err = headlight.Open(ctx, cfg); err != nil {
+		return errors.Join(explainOpen(s.cfg.Data, err), s.leave())
 	}
 	return nil
+}
+
+// leave ends the part of this machine in its cluster.
+func (s *server) leave() error {
+	if s.node == nil {
+		return nil
+	}
+	return s.node.Close()
 }
 
 // close writes the snapshot and gives the directory back.
 func (s *server) close() error {
 	s.tell(stateStopping)
-	err := s.svc.Close()
-	if err != nil {
+	if err := errors.Join(s.svc.Close(), s.leave()); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
 	s.logger.Info("stopped", "part", "serve")
@@ -284,15 +340,27 @@ func (s *server) fetcher() (*feed.Fetcher, error) {
 			_, err := s.svc.Append(ctx, records...)
 			return err
 		},
+		Claim:   s.claimFeed(),
 		Key:     s.svc.Key(),
 		Contact: s.cfg.Contact,
 		Logger:  s.logger,
 	})
 }
 
-// listID names the installation in lists, without giving its key away.
-func listID(k *evidence.Key) (id [16]byte) {
-	sum := sha256.Sum256(append([]byte("headlight lists "), k[:]...))
+// claimFeed lets one node of a cluster visit a feed; nil if this machine is alone.
+func (s *server) claimFeed() func(context.Context, string, time.Duration) (bool, error) {
+	if s.node == nil {
+		return nil
+	}
+	return func(ctx context.Context, feed string, d time.Duration) (bool, error) {
+		return s.node.Claim(ctx, "feed-"+feed, d)
+	}
+}
+
+// listID names the installation in lists, without giving its key away. Each node
+// of a cluster makes editions of its own.
+func listID(k *evidence.Key, node string) (id [16]byte) {
+	sum := sha256.Sum256(append(append([]byte("headlight lists "), k[:]...), node...))
 	copy(id[:], sum[:])
 	return id
 }
@@ -486,6 +554,7 @@ func (s *server) greet(ctx context.Context, a net.Addr) error {
 		{"sms", texts},
 		{"dns", names},
 		{"data in", fmt.Sprintf("%s: %s subjects from %s entries", s.cfg.Data, thousands(stats.Subjects), thousands(stats.Applied))},
+		{"cluster", s.clusterJoined()},
 		{"feeds", fmt.Sprint(len(s.cfg.Feeds))},
 		{"networks", s.networksKnown()},
 		{"visits", s.visitsMade()},
@@ -500,6 +569,16 @@ func (s *server) greet(ctx context.Context, a net.Addr) error {
 		s.logger.Warn("standard output is gone", "part", "serve", "err", err)
 	}
 	return nil
+}
+
+// clusterJoined says who shares the log.
+func (s *server) clusterJoined() string {
+	c := &s.cfg.Cluster
+	if !c.enabled() {
+		return "none (cluster.nodes has machines share one log)"
+	}
+	others := slices.DeleteFunc(slices.Clone(c.Nodes), func(n string) bool { return n == c.Listen })
+	return c.Listen + " with " + strings.Join(others, ", ")
 }
 
 // networksKnown is how many prefixes the tables of networks hold.
