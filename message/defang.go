@@ -321,6 +321,10 @@ func defang(s string) string {
 			b.Write([]byte{c, rest[1] ^ 't' ^ 'x', rest[2]})
 			i += 3
 			continue
+		case c == ':' && i > 1 && (strings.EqualFold(s[i-2:i], "ws") || i > 2 && strings.EqualFold(s[i-3:i], "wss")):
+			b.WriteString("[:]") // ws and wss, of whose hosts some have no dot
+			i++
+			continue
 		case c >= utf8.RuneSelf:
 			if n := wideDot(rest); n > 0 {
 				b.WriteString("[.]")

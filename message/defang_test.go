@@ -43,6 +43,7 @@ func TestDefang(t *testing.T) {
 			"Subject: hi\n\nsee hxxp://bad[.]example/a[.]html?x=hxxp://good[.]example/, or\nhttp://good.example/b.html\n"},
 		{"no scheme, and capitals", "Subject: hi\n\nWWW.Bad.Example/x and HTTPS://BAD.example and ftp://bad.example/",
 			"Subject: hi\n\nWWW[.]Bad[.]Example/x and HXXPS://BAD[.]example and fxp://bad[.]example/"},
+		{"web sockets", "Subject: hi\n\nws://bad.example/ and WSS://bad.example", "Subject: hi\n\nws[:]//bad[.]example/ and WSS[:]//bad[.]example"},
 		{"defanged already", "Subject: hi\n\nhxxp://bad.example/ http://bad[.]example/", "Subject: hi\n\nhxxp://bad.example/ http://bad[.]example/"},
 		{"broken over two lines", "Subject: hi\n\n<http://bad.ex\nample/>\n", "Subject: hi\n\n<hxxp://bad[.]ex\nample/>\n"},
 		{"flowed", "Content-Type: text/plain; format=flowed; delsp=yes\n\n> see http://bad.ex \n> ample/a \nb\n",
