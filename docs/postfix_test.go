@@ -301,6 +301,7 @@ func TestPostfixRewrites(t *testing.T) {
 	)
 	html := "<p>Dear G\u00fcnther, <a href=\"" + bad + "\">" + bad + "</a> or <a href=\"" + good + "\">this</a></p>"
 	inert := "<p>Dear G\u00fcnther, <a href=\"https://linkcheck.example.org/?host=phishing.headlight.example\">" + fangless + "</a> or <a href=\"" + good + "\">this</a></p>"
+	long := strings.Repeat("x", 998-1-len(bad)) + " "
 	in64 := func(s string) string {
 		return "Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: base64\n\n" + base64.StdEncoding.EncodeToString([]byte(s)) + "\n"
 	}
@@ -312,6 +313,8 @@ func TestPostfixRewrites(t *testing.T) {
 		{"quoted", "Content-Transfer-Encoding: quoted-printable\n\nGr=C3=BC=C3=9Fe http://phishing.head=\nlight.example/a?b=3Dc =E2=80=94\n",
 			"Content-Transfer-Encoding: quoted-printable\n\nGr=C3=BC=C3=9Fe =\n" + strings.ReplaceAll(fangless, "=", "=3D") + "=\n =E2=80=94\n", "all"},
 		{"signed", "Content-Type: multipart/signed; protocol=\"application/pgp-signature\"; boundary=x\n\n--x\n\nsee " + bad + "\n--x\nContent-Type: application/pgp-signature\n\nabc\n--x--\n", "", "none"},
+		// Postfix would break the line within a word if it were longer than the 998 bytes that it has.
+		{"full", "\n" + long + bad + "\n", "\n" + long + "hxxp://phishing[.]headlight[.]exampl...\n", "all"},
 		{"good", "\nsee " + good + "\n", "", ""},
 	} {
 		if test.want == "" {

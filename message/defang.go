@@ -23,11 +23,12 @@ var ErrSealed = errors.New("message: signed or encrypted")
 // followed. In text they can still be read, as hxxp://bad[.]example/; where HTML has
 // one to be clicked the url stands in its place, or one that leads nowhere if url is
 // "". All other bytes stay as they are, but that the lines of a part in base64 may
-// break elsewhere.
+// break elsewhere. A line that may be sent by SMTP (998 bytes, RFC 5322 §2.1.1) is not
+// made one that may not: what is put there is cut, or leads nowhere.
 //
 // Left is how many bad links there still are that can be followed: in fields of the
 // header, in messages within an encoding, in folded lines of calendars, in charsets
-// that cannot be written. The error is ErrSealed or nil.
+// that cannot be written, where lines would be too long still. The error is ErrSealed or nil.
 func Defang(mail string, instead func(link.Link) (url string, bad bool)) (out string, left int, err error) {
 	seals := &mailWalk{seals: true, walk: walk{yield: func(Found, error) bool { return true }}}
 	seals.message(mail, place{}, 0)
@@ -84,10 +85,11 @@ type raw struct {
 	text, encoding string
 }
 
-// An edit puts text in the place of what stands at start..end.
+// An edit puts text in the place of what stands at start..end, or short where a line
+// has no room for that.
 type edit struct {
-	start, end int
-	text       string
+	start, end  int
+	text, short string
 }
 
 // splice makes the edits. Of two that overlap the first is made.
@@ -131,7 +133,15 @@ func (e *edits) bad(f *Found) bool {
 	return bad
 }
 
-func (e *edits) put(start, end int, text string) { e.text = append(e.text, edit{start, end, text}) }
+func (e *edits) put(start, end int, text, short string) {
+	e.text = append(e.text, edit{start, end, text, short})
+}
+
+// defang puts a link that nobody can click in its place.
+func (e *edits) defang(start, end int, link string) {
+	text := defang(link)
+	e.put(start, end, text, cut(text, end-start))
+}
 
 // rewrite takes the edits of the text that was decoded from m.raw to the mail.
 func (m *mailWalk) rewrite(charset string) {
@@ -152,7 +162,7 @@ func (m *mailWalk) rewrite(charset string) {
 		return
 	}
 	for _, e := range all {
-		m.rewritten = append(m.rewritten, edit{m.raw.start + e.start, m.raw.start + e.end, e.text})
+		m.rewritten = append(m.rewritten, edit{start: m.raw.start + e.start, end: m.raw.start + e.end, text: e.text})
 	}
 }
 
@@ -197,12 +207,13 @@ func encodeCharset(s, charset string, all []edit) ([]edit, bool) {
 			return nil, false
 		}
 		if enc != nil {
-			var err error
-			if e.text, err = enc.NewEncoder().String(e.text); err != nil {
+			var err, errShort error
+			e.text, err = enc.NewEncoder().String(e.text)
+			if e.short, errShort = enc.NewEncoder().String(e.short); err != nil || errShort != nil {
 				return nil, false
 			}
 		}
-		out = append(out, edit{start, at, e.text})
+		out = append(out, edit{start, at, e.text, e.short})
 	}
 	return out, true
 }
@@ -220,11 +231,77 @@ func encodeTransfer(r raw, decoded string, all []edit) ([]edit, bool) {
 	case r.encoding == "base64":
 		const blank = " \t\r\n"
 		start, end := len(r.text)-len(strings.TrimLeft(r.text, blank)), len(strings.TrimRight(r.text, blank))
-		return []edit{{start, max(start, end), encodeBase64(splice(decoded, all), newline)}}, true
+		return []edit{{start: start, end: max(start, end), text: encodeBase64(splice(decoded, all), newline)}}, true
 	case isEncoding(r.encoding):
 		return nil, false
 	}
-	return all, true
+	return fit(r.text, all), true
+}
+
+// maxLine is how long a line of a mail may be, without CRLF: RFC 5322 §2.1.1. Mail
+// servers break longer ones anywhere, or refuse the mail.
+const maxLine = 998
+
+// fit takes the short form of those edits that would make a line too long which is
+// not, and none if that is too long still.
+func fit(s string, all []edit) (out []edit) {
+	lineEnd := func(from int) int {
+		if i := strings.IndexByte(s[from:], '\n'); i >= 0 {
+			return from + i + 1
+		}
+		return len(s)
+	}
+	for len(all) > 0 {
+		// The edits of a line, or of those that they join.
+		start := strings.LastIndexByte(s[:all[0].start], '\n') + 1
+		end, n := lineEnd(all[0].end), 1
+		for ; n < len(all) && all[n].start < end; n++ {
+			end = lineEnd(all[n].end)
+		}
+		lines, here := s[start:end], slices.Clone(all[:n])
+		for i := range here {
+			here[i].start -= start
+			here[i].end -= start
+		}
+		if longest(lines) <= maxLine && longest(splice(lines, here)) > maxLine {
+			for i := range here {
+				here[i].text, all[i].text = here[i].short, here[i].short
+			}
+			if longest(splice(lines, here)) > maxLine {
+				all = all[n:]
+				continue
+			}
+		}
+		out = append(out, all[:n]...)
+		all = all[n:]
+	}
+	return out
+}
+
+// longest is how long the longest line is.
+func longest(s string) (n int) {
+	for line := range strings.SplitSeq(s, "\n") {
+		n = max(n, len(strings.TrimSuffix(line, "\r")))
+	}
+	return n
+}
+
+// more stands where something was cut.
+const more = "..."
+
+// cut cuts what is not a link any more to n bytes; "" if so little would say nothing.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	n -= len(more)
+	if n < len("hxxp") {
+		return ""
+	}
+	for !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return strings.TrimRight(s[:n], "[.") + more
 }
 
 // lineLen is how long a line may be in an encoding, RFC 2045 §6.7 and §6.8.
@@ -255,7 +332,7 @@ func quotedEdits(s, newline string, all []edit) []edit {
 	from.step(decoded.Len()+1, len(s))
 	out := make([]edit, len(all))
 	for i, e := range all {
-		out[i] = edit{from.got[2*i], from.got[2*i+1], quoted(e.text, newline)}
+		out[i] = edit{start: from.got[2*i], end: from.got[2*i+1], text: quoted(e.text, newline)}
 	}
 	return out
 }
@@ -402,21 +479,33 @@ func (h *htmlScan) edit(f *Found) {
 	if url, _ := e.instead(f.Link); u.click && url != "" {
 		to = html.EscapeString(url)
 	}
+	// lead has what stands at start..end lead there.
+	lead := func(start, end int) {
+		short := ""
+		if len(nowhere) <= end-start {
+			short = nowhere
+		}
+		e.put(start, end, to, short)
+	}
 	end := f.Offset + len(f.Raw)
 	switch {
 	case u.pieces != nil:
 		text := html.EscapeString(defang(u.shown))
 		for _, p := range u.pieces { // the tags between them stay
 			if lo, hi := max(u.start, p.start), min(u.end, p.end); lo < hi {
-				e.put(lo, hi, text)
+				short := cut(text, hi-lo)
+				if i := strings.LastIndexByte(short, '&'); i > strings.LastIndexByte(short, ';') {
+					short = short[:i] + more // no half references
+				}
+				e.put(lo, hi, text, short)
 				text = ""
 			}
 		}
 	case h.fixed < 0 && u.start <= f.Offset && end <= u.end && h.doc[f.Offset:end] == f.Raw:
-		e.put(f.Offset, end, to)
+		lead(f.Offset, end)
 	case u.url:
-		e.put(u.start, u.end, to)
+		lead(u.start, u.end)
 	default:
-		e.put(u.start, u.end, "")
+		e.put(u.start, u.end, "", "")
 	}
 }

@@ -91,6 +91,69 @@ func TestDefang(t *testing.T) {
 	}
 }
 
+// longest is how long the longest line is, RFC 5322 §2.1.1.
+func longest(s string) (n int) {
+	for line := range strings.SplitSeq(s, "\n") {
+		n = max(n, len(strings.TrimSuffix(line, "\r")))
+	}
+	return n
+}
+
+// A line that may be sent is not made one that may not.
+func TestDefangKeepsLinesShort(t *testing.T) {
+	t.Parallel()
+	const page = "https://linkcheck.example/?host="
+	plain := func(line string) string { return "Subject: hi\n\nhello\n" + line + "\nbye\n" }
+	markup := func(line string) string { return "Content-Type: text/html\n\n<p>\n" + line + "\n</p>\n" }
+	for _, test := range []struct {
+		name string
+		in   func(line string) string
+		raw  string
+		n    int    // length of the line with it, before
+		want string // in place of raw; "" if it need not be looked at
+	}{
+		{"there is room", plain, "http://bad.example/a.b", 994, "hxxp://bad[.]example/a[.]b"},
+		{"a byte too few", plain, "http://bad.example/a.b", 995, "hxxp://bad[.]exampl..."},
+		{"none", plain, "http://bad.example/a.b", 998, "hxxp://bad[.]exampl..."},
+		{"a line that is too long anyway", plain, "http://bad.example/a.b", 999, "hxxp://bad[.]example/a[.]b"},
+		{"two in a line", plain, "http://bad.example/a http://bad.example/b", 995, "hxxp://bad[.]exam... hxxp://bad[.]exam..."},
+		{"a cut within a character", plain, "http://bad.example/üabcd", 998, "hxxp://bad[.]example/..."},
+		{"without a scheme", plain, "www.bad.example", 998, "www[.]bad[.]..."},
+		{"all of a line", plain, "http://bad.example/" + strings.Repeat("a.", 489) + "b", 998, ""},
+		{"an anchor", markup, "<a href='http://bad.example/'>a</a>", 960, "<a href='" + page + "bad.example'>a</a>"},
+		{"an anchor without room", markup, "<a href='http://bad.example/'>a</a>", 990, "<a href='about:blank#blocked'>a</a>"},
+		{"a picture without room", markup, "<img src=//bad.example/>", 998, "<img src=>"},
+		{"text without room", markup, "<i>http://bad.example/?abc&amp;d</i>", 998, "<i>hxxp://bad[.]example/?abc...</i>"},
+		{"text in pieces", markup, "<i>http://b<b>ad.example/</b></i>", 998, "<i>hxxp:...<b></b></i>"},
+		{"a letter of it", markup, "<i>h<b>ttp://bad.example/</b></i>", 998, "<i><b></b></i>"},
+	} {
+		for _, newline := range []string{"\n", "\r\n"} {
+			fill := strings.Repeat("x", test.n-len(test.raw)) // and as wide as a space
+			if len(fill) > 0 {
+				fill = fill[1:] + " "
+			}
+			in := strings.ReplaceAll(test.in(fill+test.raw), "\n", newline)
+			out, left, err := message.Defang(in, badOnes(page))
+			want := strings.ReplaceAll(test.in(fill+test.want), "\n", newline)
+			if test.want == "" {
+				want = out
+			}
+			if out != want || left != 0 || err != nil || out == in || canFollow(out, badOnes(page)) != 0 {
+				t.Errorf("%s: %d left, %v\ngot  %q\nwant %q", test.name, left, err, strings.ReplaceAll(out, "xxx", ""), strings.ReplaceAll(want, "xxx", ""))
+			}
+			if n := longest(out); test.n <= 998 && n > 998 {
+				t.Errorf("%s: a line of %d bytes became one of %d", test.name, test.n, n)
+			}
+		}
+	}
+
+	// Lines that the link would join: it stays, and is counted.
+	in := "Content-Type: text/plain; format=flowed; delsp=yes\n\n" + strings.Repeat("x", 900) + " http://bad.ex \nample/a " + strings.Repeat("y", 100) + "\n"
+	if out, left, err := message.Defang(in, badOnes("")); out != in || left != 1 || err != nil {
+		t.Errorf("flowed: %d left, %v, as it was: %t", left, err, out == in)
+	}
+}
+
 func TestDefangLeaves(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -156,6 +219,21 @@ func FuzzDefang(f *testing.F) {
 		}
 		if strings.HasPrefix(s, "\xff\xfe") || strings.HasPrefix(s, "\xfe\xff") || strings.IndexByte(s, 0) >= 0 {
 			return // UTF-16, in which half a character cannot be written
+		}
+		// In lines that have no room, the first hundred of them.
+		var full strings.Builder
+		full.WriteString("Content-Type: text/html; charset=utf-8\n\n")
+		for _, line := range strings.SplitAfterN(strings.ReplaceAll(s, "\r", ""), "\n", 100) {
+			full.WriteString(strings.Repeat("x", max(997-len(strings.TrimSuffix(line, "\n")), 0)) + " " + line)
+		}
+		for _, in := range []string{s, full.String(), strings.Replace(full.String(), "html", "plain", 1)} {
+			out, left, err := message.Defang(in, allBad)
+			if before, after := longest(in), longest(out); before <= 998 && after > 998 {
+				t.Errorf("the longest line had %d bytes, and has %d", before, after)
+			}
+			if err == nil && canFollow(out, allBad) != left {
+				t.Errorf("%d are said to be left, %d are:\n%q", left, canFollow(out, allBad), out)
+			}
 		}
 		var quoted strings.Builder
 		q := quotedprintable.NewWriter(&quoted)

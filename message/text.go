@@ -49,7 +49,7 @@ func (w *walk) textPart(s string) {
 	t := textScan{s: s, next: nextSign(s, 0)}
 	for t.find() && w.give(t.f, whole-t.f.Offset) {
 		if w.edits.bad(&t.f) {
-			w.edits.put(t.f.Offset, t.f.Offset+len(t.f.Raw), defang(t.f.Raw))
+			w.edits.defang(t.f.Offset, t.f.Offset+len(t.f.Raw), t.f.Raw)
 		}
 		if t.cut > 0 {
 			w.bound("length", t.cut)

@@ -77,7 +77,7 @@ func (w *walk) flowedPart(s string) {
 			f.Offset += joins[at].origin - joins[at].at
 		}
 		if w.edits.bad(&f) {
-			w.edits.put(f.Offset, end, defang(f.Raw))
+			w.edits.defang(f.Offset, end, f.Raw)
 		}
 		if !w.give(f, whole-f.Offset) {
 			return
