@@ -117,7 +117,7 @@ func (d *DNSConfig) keys(e *env, c *Config) (map[string][]byte, error) {
 }
 
 // openDNS opens what answers DNS; nil if nothing does.
-func (s *server) openDNS() (serve func(context.Context) error, err error) {
+func (s *server) openDNS() (*frontend, error) {
 	d := &s.cfg.DNS
 	if d.Listen == "" {
 		return nil, nil
@@ -139,8 +139,7 @@ func (s *server) openDNS() (serve func(context.Context) error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("dns.listen: %w", err)
 	}
-	s.dnsAt = packets.LocalAddr()
-	return func(ctx context.Context) error { return answers.Serve(ctx, packets, listener) }, nil
+	return &frontend{packets.LocalAddr(), func(ctx context.Context) error { return answers.Serve(ctx, packets, listener) }}, nil
 }
 
 // listenDNS listens on the same port over UDP and TCP; on port 0, on one that is

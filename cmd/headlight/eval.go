@@ -31,7 +31,6 @@ type evaluation struct {
 	policy *reputation.Policy
 	from   time.Time
 	nets   *netmap.Map     // nil knows no network
-	stamps *feed.Stamper   // what is seen, by nets
 	truth  map[uint64]bool // line → bad; nil if it is not known
 	delay  time.Duration   // by which reports and reviews are learnt later
 	flips  *flips          // nil: every word is learnt as it was said
@@ -76,7 +75,7 @@ var listNames = [...]string{"url", "host", "tenant", "domain"}
 func newEvaluation(policy *reputation.Policy, from time.Time, nets *netmap.Map) *evaluation {
 	key := new(evidence.Key) // a fixed key: two runs give one result
 	return &evaluation{
-		key: key, table: reputation.NewTable(key), policy: policy, from: from, nets: nets, stamps: feed.NewStamper(nets),
+		key: key, table: reputation.NewTable(key), policy: policy, from: from, nets: nets,
 		names:  make(map[uint64]name),
 		at:     make(map[netip.Addr]struct{}),
 		around: newAround(),
@@ -238,7 +237,7 @@ func (ev *evaluation) occur(e *feed.Event, names rungs, known *[len(listNames)]n
 	}
 }
 
-// learn folds what the event says into the table and into the exact lists.
+// learn folds what a report or a review says into the table and into the exact lists.
 func (ev *evaluation) learn(e *feed.Event, l link.Link, names rungs) {
 	ev.around.learn(e, ev.around.addrs(e, l, names[hostRung]), names[hostRung], ev.nets)
 	if reportsThreat(e) {
@@ -248,7 +247,7 @@ func (ev *evaluation) learn(e *feed.Event, l link.Link, names rungs) {
 			ev.names[h] = n
 		}
 	}
-	ev.records = e.Records(ev.records[:0], l, ev.key, ev.stamps)
+	ev.records = e.Records(ev.records[:0], l, ev.key, nil)
 	ev.fold(ev.records)
 }
 

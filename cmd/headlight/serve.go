@@ -86,12 +86,9 @@ type server struct {
 	lists    *blocklist.Publisher
 	safe     *safebrowsing.Server
 	api      *httpapi.Server
-	dns      func(context.Context) error // nil: none
-	dnsAt    net.Addr
-	mail     func(context.Context) error // nil: no mail server asks
-	mailAt   net.Addr
-	texts    func(context.Context) error // nil: no SMS gateway asks
-	textsAt  net.Addr
+	dns      *frontend            // nil: none
+	mail     *frontend            // nil: no mail server asks
+	texts    *frontend            // nil: no SMS gateway asks
 	registry *prometheus.Registry // of metrics
 
 	visitsOff bool // by the configuration as last read
@@ -257,8 +254,25 @@ func (s *server) close() error {
 	return nil
 }
 
+// frontend is a protocol that others ask in, beside the API.
+type frontend struct {
+	at    net.Addr
+	serve func(context.Context) error
+}
+
+// attach lets those in who ask a server of package frontend; key names the listener.
+func attach(key, addr string, server interface {
+	Serve(context.Context, net.Listener) error
+}) (*frontend, error) {
+	listener, err := listen(addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return &frontend{listener.Addr(), func(ctx context.Context) error { return server.Serve(ctx, listener) }}, nil
+}
+
 // openMail lets mail servers in, if they are to ask.
-func (s *server) openMail() (func(context.Context) error, error) {
+func (s *server) openMail() (*frontend, error) {
 	if s.cfg.Milter.Listen == "" {
 		return nil, nil
 	}
@@ -266,18 +280,12 @@ func (s *server) openMail() (func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := listen(s.cfg.Milter.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("milter: %w", err)
-	}
 	cfg.Registry, cfg.Logger = s.registry, s.logger
-	s.mailAt = listener.Addr()
-	server := milter.New(s.svc, cfg)
-	return func(ctx context.Context) error { return server.Serve(ctx, listener) }, nil
+	return attach("milter", s.cfg.Milter.Listen, milter.New(s.svc, cfg))
 }
 
 // openTexts lets SMS gateways in, if they are to ask.
-func (s *server) openTexts() (func(context.Context) error, error) {
+func (s *server) openTexts() (*frontend, error) {
 	if s.cfg.SMS.Listen == "" {
 		return nil, nil
 	}
@@ -285,14 +293,8 @@ func (s *server) openTexts() (func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := listen(s.cfg.SMS.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("sms: %w", err)
-	}
-	s.textsAt = listener.Addr()
 	cfg.Registry, cfg.Logger = s.registry, s.logger
-	server := sms.New(s.svc, cfg)
-	return func(ctx context.Context) error { return server.Serve(ctx, listener) }, nil
+	return attach("sms", s.cfg.SMS.Listen, sms.New(s.svc, cfg))
 }
 
 // serve runs all that runs until ctx is done or one of them fails. A line here
@@ -305,19 +307,15 @@ func (s *server) serve(ctx context.Context, listener net.Listener, fetcher *feed
 	defer signal.Stop(hangup)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.api.Serve(ctx, listener) })
-	if s.mail != nil {
-		group.Go(func() error { return s.mail(ctx) })
-	}
-	if s.texts != nil {
-		group.Go(func() error { return s.texts(ctx) })
+	for _, f := range []*frontend{s.dns, s.mail, s.texts} {
+		if f != nil {
+			group.Go(func() error { return f.serve(ctx) })
+		}
 	}
 	group.Go(func() error { return s.svc.Run(ctx) })
 	group.Go(func() error { return fetcher.Run(ctx) })
 	group.Go(func() error { return s.lists.Run(ctx) })
 	group.Go(func() error { return s.safe.Run(ctx) })
-	if s.dns != nil {
-		group.Go(func() error { return s.dns(ctx) })
-	}
 	group.Go(func() error { return s.retain(ctx) })
 	group.Go(func() error { return s.reloadOn(ctx, hangup) })
 	s.tell(stateReady)
@@ -538,15 +536,15 @@ func (s *server) greet(ctx context.Context, a net.Addr) error {
 	o.printf("%s %s\n", o.bold("Headlight"), thisBuild())
 	mail := "none (milter.listen lets a mail server ask)"
 	if s.mail != nil {
-		mail = "milter on " + s.mailAt.String()
+		mail = "milter on " + s.mail.at.String()
 	}
 	texts := "none (sms.listen lets an SMS gateway ask)"
 	if s.texts != nil {
-		texts = "webhooks on " + baseURL(s.textsAt)
+		texts = "webhooks on " + baseURL(s.texts.at)
 	}
 	names := "none (dns.listen lets mail filters and resolvers ask)"
 	if s.dns != nil {
-		names = "UDP and TCP on " + s.dnsAt.String()
+		names = "UDP and TCP on " + s.dns.at.String()
 	}
 	for _, row := range [][2]string{
 		{"listens on", url},
