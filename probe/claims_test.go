@@ -126,11 +126,7 @@ func TestMachinesMakeOneVisitAmongThem(t *testing.T) {
 func TestRedirectsAreClaimed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	var asked sync.Map
-	to := make(map[string]string)
-	port := w.web(func(c net.Conn, head string) { redirector(to, &asked)(c, head) })
-	to["/s"] = "/within"
-	to["/within"] = fmt.Sprintf("http://b.example:%d/over", port)
+	port, asked := w.redirects(map[string]string{"/s": "/within", "/within": "http://b.example:PORT/over"})
 	w.name("a.example A 127.0.0.1", "b.example A 127.0.0.1")
 	shared := newBoard()
 	cfg := w.config()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -143,11 +142,11 @@ func TestRedirectsAreToldAsFacts(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		to   map[string]string // H is a link to the other host
+		to   map[string]string
 		want map[string]string
 	}{
 		{"within the site", map[string]string{"/s": "/t"}, map[string]string{"a.example": "answer/200 http/1.1 shape/16 redirects/here tls/none"}},
-		{"to another site", map[string]string{"/s": "H/t"}, map[string]string{
+		{"to another site", map[string]string{"/s": "http://b.example:PORT/t"}, map[string]string{
 			"a.example": "answer/302 http/1.1 shape/16 redirects/away tls/none", "b.example": "answer/200 http/1.1 shape/16 tls/none"}},
 		{"to another site that does not exist", map[string]string{"/s": "http://nowhere.example/"}, map[string]string{"a.example": "answer/302 http/1.1 shape/16 redirects/away tls/none"}},
 		{"in a circle", map[string]string{"/s": "/t", "/t": "/s"}, map[string]string{"a.example": "answer/302 http/1.1 shape/16 redirects/loop tls/none"}},
@@ -157,12 +156,7 @@ func TestRedirectsAreToldAsFacts(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			var asked sync.Map
-			to := make(map[string]string)
-			port := w.web(func(c net.Conn, head string) { redirector(to, &asked)(c, head) })
-			for k, v := range tt.to {
-				to[k] = strings.ReplaceAll(v, "H", fmt.Sprintf("http://b.example:%d", port))
-			}
+			port, _ := w.redirects(tt.to)
 			w.name("a.example A 127.0.0.1", "b.example A 127.0.0.1")
 			v := visit(t, w.prober(), fmt.Sprintf("http://a.example:%d/s", port))
 			if got := factsOf(v); fmt.Sprint(got) != fmt.Sprint(tt.want) {
@@ -217,15 +211,7 @@ func TestCertificatesAreToldAsFacts(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			cert, roots := certificate(t, "a.example", tt.change)
-			port := w.secure(&tls.Config{Certificates: []tls.Certificate{cert}})
-			w.name("a.example A 127.0.0.1", "b.example A 127.0.0.1")
-			cfg := w.config()
-			if cfg.Roots = roots; !tt.trusted {
-				cfg.Roots = x509.NewCertPool()
-			}
-			v := visit(t, newProber(t, cfg), fmt.Sprintf("https://%s:%d/", tt.host, port))
+			v := visitSecured(t, tt.host, tt.change, tt.trusted)
 			if got, want := factsOf(v)[tt.host], "answer/200 http/1.1 shape/16 tls/1.3 "+tt.want; got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}

@@ -358,29 +358,32 @@ func TestTheCallerAndTheKillSwitchEndAVisit(t *testing.T) {
 	}
 }
 
-// redirector answers each path of its table with a redirect.
-func redirector(to map[string]string, asked *sync.Map) func(net.Conn, string) {
-	return func(c net.Conn, head string) {
+// redirects serves a table of paths and of where each leads, in which :PORT is that
+// of this server. asked has what was asked for, such as "HEAD /".
+func (w *world) redirects(to map[string]string) (port uint16, asked *sync.Map) {
+	w.t.Helper()
+	asked = new(sync.Map)
+	port = w.web(func(c net.Conn, head string) {
 		path := strings.Fields(head)[1]
 		asked.Store(strings.Fields(head)[0]+" "+path, true)
 		if l, ok := to[path]; ok {
-			fmt.Fprintf(c, "HTTP/1.1 302 Found\r\nLocation: %s\r\n\r\n", l)
+			fmt.Fprintf(c, "HTTP/1.1 302 Found\r\nLocation: %s\r\n\r\n", strings.ReplaceAll(l, ":PORT", fmt.Sprint(":", c.LocalAddr().(*net.TCPAddr).Port)))
 			return
 		}
 		fmt.Fprint(c, "HTTP/1.1 200 OK\r\n\r\n")
-	}
+	})
+	return port, asked
 }
 
 func TestRedirects(t *testing.T) {
 	t.Parallel()
-	const host = "http://%s.example:%d"
 	for _, tt := range []struct {
 		name  string
-		to    map[string]string // H stands for host b and port
+		to    map[string]string
 		want  string
 		final string
 	}{
-		{"to another host", map[string]string{"/s": "H/end"}, "answered answered", "/end"},
+		{"to another host", map[string]string{"/s": "http://b.example:PORT/end"}, "answered answered", "/end"},
 		{"relative", map[string]string{"/s": "next?a=b"}, "answered answered", "/next?a=b"},
 		{"five are followed", map[string]string{"/s": "/1", "/1": "/2", "/2": "/3", "/3": "/4", "/4": "/5"}, "answered answered answered answered answered answered", "/5"},
 		{"six are not", map[string]string{"/s": "/1", "/1": "/2", "/2": "/3", "/3": "/4", "/4": "/5", "/5": "/6"}, "answered answered answered answered answered answered redirects", "/6"},
@@ -389,7 +392,7 @@ func TestRedirects(t *testing.T) {
 		{"to a script", map[string]string{"/s": "javascript:alert(1)"}, "answered", "/s"},
 		{"to FTP", map[string]string{"/s": "ftp://a.example/"}, "answered", "/s"},
 		{"to nowhere", map[string]string{"/s": "http://"}, "answered", "/s"},
-		{"to somebody's reset link", map[string]string{"/s": "H/reset?t=1"}, "answered not-followed", "/reset?t=1"},
+		{"to somebody's reset link", map[string]string{"/s": "http://b.example:PORT/reset?t=1"}, "answered not-followed", "/reset?t=1"},
 		{"to loopback", map[string]string{"/s": "http://127.0.0.1/"}, "answered not-visited", "/"},
 		{"to loopback, oddly spelled", map[string]string{"/s": "http://0x7f.1/"}, "answered not-visited", "/"},
 		{"to this network", map[string]string{"/s": "http://0.0.0.0/"}, "answered not-visited", "/"},
@@ -403,16 +406,11 @@ func TestRedirects(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			var asked sync.Map
-			to := make(map[string]string)
-			port := w.web(func(c net.Conn, head string) { redirector(to, &asked)(c, head) })
-			for k, v := range tt.to {
-				to[k] = strings.ReplaceAll(v, "H", fmt.Sprintf(host, "b", port))
-			}
+			port, asked := w.redirects(tt.to)
 			w.name("a.example A 127.0.0.1", "b.example A 127.0.0.1", "inside.example A 10.0.0.1", "inside.example AAAA ::1")
 			cfg := w.config()
 			p := newProber(t, cfg)
-			v := visit(t, p, fmt.Sprintf(host+"/s", "a", port))
+			v := visit(t, p, fmt.Sprintf("http://a.example:%d/s", port))
 			if got := outcomes(v); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
@@ -456,11 +454,7 @@ func TestRedirects(t *testing.T) {
 func TestAShortLinkNamesItsTarget(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	var asked sync.Map
-	to := map[string]string{}
-	port := w.web(func(c net.Conn, head string) { redirector(to, &asked)(c, head) })
-	to["/code"] = fmt.Sprintf("http://tinyurl.com:%d/more", port)
-	to["/more"] = fmt.Sprintf("http://phish.example:%d/bank", port)
+	port, _ := w.redirects(map[string]string{"/code": "http://tinyurl.com:PORT/more", "/more": "http://phish.example:PORT/bank"})
 	w.name("bit.ly A 127.0.0.1", "tinyurl.com A 127.0.0.1", "phish.example A 127.0.0.1")
 	v := visit(t, w.prober(), fmt.Sprintf("http://bit.ly:%d/code", port))
 	if v.Class != probe.ShortLink || v.Mode != probe.Exact || len(v.Hops) != 3 || v.Final().URL() != "phish.example/bank" {
@@ -471,8 +465,7 @@ func TestAShortLinkNamesItsTarget(t *testing.T) {
 func TestFollowHasTheLastWord(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	var asked sync.Map
-	port := w.web(redirector(map[string]string{"/s": "/known"}, &asked))
+	port, asked := w.redirects(map[string]string{"/s": "/known"})
 	w.name("a.example A 127.0.0.1")
 	cfg := w.config()
 	cfg.Follow = func(from, to link.Link) bool { return !strings.HasSuffix(to.URL(), "/known") }
@@ -493,8 +486,7 @@ func TestModes(t *testing.T) {
 		{probe.DNSOnly, ""}, {probe.Origin, "/"}, {probe.Path, "/dir/page"}, {probe.Exact, "/dir/page?a=b"},
 	} {
 		w := newWorld(t)
-		var asked sync.Map
-		port := w.web(redirector(nil, &asked))
+		port, asked := w.redirects(nil)
 		w.name("a.example A 127.0.0.1")
 		cfg := w.config()
 		cfg.Policy = &probe.Policy{probe.Plain: tt.mode}

@@ -1,6 +1,7 @@
 package probe_test
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -19,19 +20,36 @@ import (
 // certificate makes one for a name, and the pool that trusts it.
 func certificate(t *testing.T, name string, change ...func(*x509.Certificate)) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
+	cert := sign(t, nil, &x509.Certificate{
+		Subject: pkix.Name{Organization: []string{"Test CA"}}, DNSNames: []string{name},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}, change...)
+	roots := x509.NewCertPool()
+	roots.AddCert(cert.Leaf)
+	return cert, roots
+}
+
+// issued makes a certificate for a name by another one's word.
+func issued(t *testing.T, ca tls.Certificate, name string, change func(*x509.Certificate)) tls.Certificate {
+	t.Helper()
+	return sign(t, &ca, &x509.Certificate{Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}}, change)
+}
+
+// sign makes a certificate, good for two days more, by the word of ca; by its own
+// if that is nil.
+func sign(t *testing.T, ca *tls.Certificate, c *x509.Certificate, change ...func(*x509.Certificate)) tls.Certificate {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{Organization: []string{"Test CA"}}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(48 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
+	c.SerialNumber = big.NewInt(1)
+	c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(48*time.Hour)
 	for _, f := range change {
 		f(c)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	by := cmp.Or(ca, &tls.Certificate{PrivateKey: key, Leaf: c})
+	der, err := x509.CreateCertificate(rand.Reader, c, by.Leaf, &key.PublicKey, by.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,28 +57,7 @@ func certificate(t *testing.T, name string, change ...func(*x509.Certificate)) (
 	if err != nil {
 		t.Fatal(err)
 	}
-	roots := x509.NewCertPool()
-	roots.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, roots
-}
-
-// issued makes a certificate for a name by another one's word.
-func issued(t *testing.T, ca tls.Certificate, name string, change func(*x509.Certificate)) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(48 * time.Hour),
-	}
-	change(c)
-	der, err := x509.CreateCertificate(rand.Reader, c, ca.Leaf, &key.PublicKey, ca.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
 func (w *world) secure(cfg *tls.Config) uint16 {
@@ -71,6 +68,21 @@ func (w *world) secure(cfg *tls.Config) uint16 {
 		}
 		s.Close()
 	})
+}
+
+// visitSecured visits a host whose server has a certificate for a.example, made by
+// somebody whom we trust or not.
+func visitSecured(t *testing.T, host string, change func(*x509.Certificate), trusted bool) probe.Visit {
+	t.Helper()
+	w := newWorld(t)
+	cert, roots := certificate(t, "a.example", change)
+	port := w.secure(&tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}})
+	w.name(host + " A 127.0.0.1")
+	cfg := w.config()
+	if cfg.Roots = roots; !trusted {
+		cfg.Roots = x509.NewCertPool()
+	}
+	return visit(t, newProber(t, cfg), fmt.Sprintf("https://%s:%d/", host, port))
 }
 
 func TestCertificatesAreFacts(t *testing.T) {
@@ -89,15 +101,7 @@ func TestCertificatesAreFacts(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			cert, roots := certificate(t, "a.example", tt.change)
-			port := w.secure(&tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}})
-			w.name("a.example A 127.0.0.1", "b.example A 127.0.0.1")
-			cfg := w.config()
-			if cfg.Roots = roots; !tt.trusted {
-				cfg.Roots = x509.NewCertPool()
-			}
-			v := visit(t, newProber(t, cfg), fmt.Sprintf("https://%s:%d/", tt.host, port))
+			v := visitSecured(t, tt.host, tt.change, tt.trusted)
 			got := v.Hops[0].TLS
 			if v.Outcome != probe.Answered || got == nil {
 				t.Fatalf("got %s, %+v: a bad certificate is no reason not to ask", v.Outcome, got)
