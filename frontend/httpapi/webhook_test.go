@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"headlight.example/evidence"
@@ -106,7 +107,7 @@ func TestAChangeIsPostedUntilItIsTaken(t *testing.T) {
 		if next := <-got; next.id == first.id || !strings.Contains(next.body, `"from":"dangerous"`) {
 			t.Errorf("then got %+v", next)
 		}
-		time.Sleep(time.Second)
+		synctest.Wait()
 		s.metric(t, `headlight_webhook_events_total{result="sent"} 2`)
 		s.metric(t, `headlight_webhook_failures_total 2`)
 	})
