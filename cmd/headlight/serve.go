@@ -602,6 +602,9 @@ func (s *server) listsPublished(url string) string {
 func (s *server) visitsMade() string {
 	switch p := &s.cfg.Probe; p.Mode {
 	case probeDNS:
+		if p.RDAP {
+			return "none; DNS is asked where a link is, and registries since when its domain is, in the name of " + p.From
+		}
 		return "none; DNS is asked where a link is"
 	case probeHead:
 		return fmt.Sprintf("HEAD, exact = %q, in the name of %s", p.Exact, p.From)
