@@ -50,7 +50,7 @@ func SpecialNames() (names []string) {
 
 // WithDial makes connections by another way than TCP.
 func (c Config) WithDial(dial func(context.Context, netip.AddrPort) (net.Conn, error)) Config {
-	c.dial = dial
+	c.dial = func(ctx sooner, addr netip.AddrPort) (net.Conn, error) { return dial(ctx, addr) }
 	return c
 }
 

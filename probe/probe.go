@@ -76,7 +76,7 @@ type Config struct {
 
 	// dial connects, by the deadline of the context; nil dials TCP through the
 	// guard.
-	dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	dial func(ctx sooner, addr netip.AddrPort) (net.Conn, error)
 }
 
 // Bounds of a visit.
@@ -102,7 +102,6 @@ type Prober struct {
 	cfg      Config
 	policy   Policy
 	manners  *manners
-	dialer   net.Dialer
 	greeting string
 
 	mu      sync.Mutex
@@ -130,10 +129,8 @@ func New(cfg Config) (*Prober, error) {
 	if cfg.Policy != nil {
 		p.policy = *cfg.Policy
 	}
-	// One attempt at one address, no keep-alive, no proxy, no environment.
-	p.dialer = net.Dialer{KeepAlive: -1, FallbackDelay: -1}
 	if p.cfg.dial == nil {
-		p.cfg.dial = p.dialTCP
+		p.cfg.dial = p.dial
 	}
 	p.going, p.halt = context.WithCancel(context.Background())
 	var err error
@@ -579,7 +576,7 @@ func (p *Prober) heed(h *Hop, hd *head) {
 	}
 }
 
-// sooner is a flight with an earlier deadline that ends nothing: a dialer sets
+// sooner is a flight with an earlier deadline that ends nothing: who dials sets
 // it on the socket, which costs no timer and nothing to clean up.
 type sooner struct {
 	*flight
@@ -608,21 +605,12 @@ func (p *Prober) connect(ctx *flight, addrs []netip.AddrPort) (conn net.Conn, ad
 	return nil, netip.AddrPort{}, err
 }
 
-// dialTCP connects to the very address that the guard lets pass: DialTCP
-// resolves nothing.
-func (p *Prober) dialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+// dial connects to the very address that the guard lets pass.
+func (p *Prober) dial(ctx sooner, addr netip.AddrPort) (net.Conn, error) {
 	if err := p.cfg.Guard.Check(addr); err != nil {
 		return nil, err
 	}
-	network := "tcp4"
-	if addr.Addr().Is6() {
-		network = "tcp6"
-	}
-	c, err := p.dialer.DialTCP(ctx, network, netip.AddrPort{}, addr)
-	if err != nil {
-		return nil, err // not a nil *TCPConn in an interface
-	}
-	return c, nil
+	return dialTCP(ctx, addr)
 }
 
 // failure gives the outcome for an error of a connection.
