@@ -103,7 +103,7 @@ func TestMachinesMakeOneVisitAmongThem(t *testing.T) {
 	}
 	for key := range shared.taken {
 		kind, hash, _ := strings.Cut(key, "-")
-		if kind != "tenant" && kind != "url" || len(hash) != 16 || strings.Trim(hash, "0123456789abcdef") != "" {
+		if kind != "tenant" && kind != "host" && kind != "url" || len(hash) != 16 || strings.Trim(hash, "0123456789abcdef") != "" {
 			t.Errorf("claimed %q", key)
 		}
 	}
@@ -143,8 +143,8 @@ func TestRedirectsAreClaimed(t *testing.T) {
 	if _, ok := asked.Load("HEAD /over"); ok {
 		t.Error("what the other machine had claimed was asked for")
 	}
-	if len(shared.taken) != 4 {
-		t.Errorf("claimed: %v, want a tenant and a URL of each machine", shared.taken)
+	if len(shared.taken) != 6 {
+		t.Errorf("claimed: %v, want a tenant, a host and a URL of each machine", shared.taken)
 	}
 }
 
@@ -168,7 +168,7 @@ func TestClaims(t *testing.T) {
 	down := errors.New("no quorum")
 	ours := func(tenant, url bool) claimer {
 		return func(_ context.Context, key string, _ time.Duration) (bool, error) {
-			return tenant && strings.HasPrefix(key, "tenant-") || url && strings.HasPrefix(key, "url-"), nil
+			return tenant && strings.HasPrefix(key, "tenant-") || url && strings.HasPrefix(key, "url-") || strings.HasPrefix(key, "host-"), nil
 		}
 	}
 	for _, tt := range []struct {
@@ -198,7 +198,7 @@ func TestClaims(t *testing.T) {
 			return false, ctx.Err()
 		}, []step{{0, "http://1.1.1.1/a", probe.NoClaim, 58 * time.Second, 2 * time.Second}}},
 		{"the answer is slow", func(ctx context.Context, _ string, _ time.Duration) (bool, error) {
-			<-time.After(900 * time.Millisecond)
+			<-time.After(600 * time.Millisecond)
 			return true, nil
 		}, []step{
 			{0, "http://1.1.1.1/a", probe.Answered, 0, 1800 * time.Millisecond},
@@ -251,13 +251,56 @@ func TestABusyMachineClaimsNothing(t *testing.T) {
 		cfg.Limits = probe.Limits{AddressEvery: -1, Every: time.Second, Burst: 1}
 		cfg.Claims = hand{shared, "this"}
 		p := newProber(t, cfg)
-		if v := visit(t, p, "http://1.1.1.1/"); v.Outcome != probe.Answered || len(shared.taken) != 2 {
+		if v := visit(t, p, "http://1.1.1.1/"); v.Outcome != probe.Answered || len(shared.taken) != 3 {
 			t.Errorf("got %s, claimed %v", v.Outcome, shared.taken)
 		}
-		if v := visit(t, p, "http://8.8.8.8/"); v.Outcome != probe.Busy || len(shared.taken) != 2 {
+		if v := visit(t, p, "http://8.8.8.8/"); v.Outcome != probe.Busy || len(shared.taken) != 3 {
 			t.Errorf("got %s, claimed %v", v.Outcome, shared.taken)
 		}
 	})
+}
+
+// A host that declined to one machine is left alone by all, also when another host
+// of its tenant leads there.
+func TestWhoDeclinesToOneDeclinesToAll(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.name("example.com A 127.0.0.1", "www.example.com A 127.0.0.1", "shop.example.com A 127.0.0.1")
+	port := w.web(func(c net.Conn, head string) {
+		if _, port, moved := strings.Cut(head, "\r\nHost: www.example.com:"); moved {
+			port, _, _ = strings.Cut(port, "\r\n")
+			fmt.Fprintf(c, "HTTP/1.1 301 Moved\r\nLocation: http://example.com:%s/\r\n\r\n", port)
+			return
+		}
+		fmt.Fprint(c, "HTTP/1.1 200 OK\r\nRetry-After: 7200\r\n\r\n")
+	})
+	shared := newBoard()
+	machines := make([]*probe.Prober, 2)
+	for i := range machines {
+		cfg := w.config()
+		cfg.Limits = probe.Limits{TenantEvery: 1, AddressEvery: -1, Every: -1} // no tenant is held for long
+		cfg.Claims = hand{shared, fmt.Sprint(i)}
+		machines[i] = newProber(t, cfg)
+	}
+	for _, s := range []struct {
+		machine         int
+		host, path, got string
+	}{
+		{0, "example.com", "/a", "answered"},
+		{1, "example.com", "/b", "elsewhere"},
+		{1, "www.example.com", "/", "answered elsewhere"},
+		{1, "shop.example.com", "/", "answered"},
+		{0, "shop.example.com", "/b", "elsewhere"},
+	} {
+		if got := outcomes(visit(t, machines[s.machine], fmt.Sprintf("http://%s:%d%s", s.host, port, s.path))); got != s.got {
+			t.Errorf("machine %d, %s%s: %s, want %s", s.machine, s.host, s.path, got, s.got)
+		}
+	}
+	for key, c := range shared.taken {
+		if left := time.Until(c.until); strings.HasPrefix(key, "host-") && left > 0 && (left < time.Hour || left > 2*time.Hour) {
+			t.Errorf("%s is held for %v", key, left)
+		}
+	}
 }
 
 // Whoever gives up while the other machines are asked, or pulls the kill switch,

@@ -128,10 +128,10 @@ func (m *manners) note(in map[uint64]time.Time, k uint64, until time.Time, every
 }
 
 // place is a link's place in what is remembered.
-type place struct{ url, tenant uint64 }
+type place struct{ url, host, tenant uint64 }
 
 func (m *manners) place(l link.Link) place {
-	return place{m.key.Hash(evidence.URL, l.URL()), m.key.Hash(evidence.Tenant, l.Tenant())}
+	return place{m.key.Hash(evidence.URL, l.URL()), m.key.Hash(evidence.Host, l.Host()), m.key.Hash(evidence.Tenant, l.Tenant())}
 }
 
 // take asks for a visit: if the URL and its tenant are free, and there is room
@@ -167,9 +167,12 @@ func (m *manners) grant(p place, addrs []Address, part bool, now time.Time) (o O
 func (m *manners) leave(kind evidence.Kind, k uint64, now time.Time) (until time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	in, every := m.urls, m.limits.URLEvery
-	if kind == evidence.Tenant {
-		in, every = m.tenants, m.limits.TenantEvery
+	in, every := m.tenants, m.limits.TenantEvery
+	switch kind {
+	case evidence.URL:
+		in, every = m.urls, m.limits.URLEvery
+	case evidence.Host: // declines, for how long that machine alone knows
+		return now.Add(every)
 	}
 	if len(in) < maxRemembered {
 		m.note(in, k, now.Add(every), every)

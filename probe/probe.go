@@ -353,10 +353,10 @@ func (p *Prober) permit(ctx *flight, q *Question, n int) []netip.AddrPort {
 		return nil
 	}
 	at := p.manners.place(l)
-	if p.cfg.Claims != nil && !part {
+	if p.cfg.Claims != nil {
 		// What has no room here is left to the other machines.
 		if h.Outcome, h.Again = p.manners.grant(at, allowed, part, now); h.Outcome == Answered {
-			h.Outcome, h.Again = p.claim(ctx, at, now)
+			h.Outcome, h.Again = p.claim(ctx, at, part, now)
 		}
 		if h.Outcome != Answered {
 			return nil
@@ -573,6 +573,7 @@ func (p *Prober) heed(h *Hop, hd *head) {
 	if q.Why != "" {
 		h.Again = q.Until
 		p.cfg.Ledger.Silence(q)
+		p.silence(q, now)
 	}
 }
 
