@@ -28,7 +28,7 @@ type Log struct{ evidence.Log }
 // Rename gives a node of another name on the connections and streams of n.
 func (n *Node) Rename(name string) *Node {
 	return &Node{name: name, replicas: n.replicas, log: n.log, prefix: n.prefix, js: n.js,
-		conn: n.conn, reads: n.reads, ctx: n.ctx, prepared: n.prepared}
+		conn: n.conn, reads: n.reads, ctx: n.ctx, prepared: n.prepared, patience: n.patience}
 }
 
 // MaxAge is how long the shared log keeps a message.
@@ -54,3 +54,6 @@ func (n *Node) info(t testing.TB) *jetstream.StreamInfo {
 	}
 	return s.CachedInfo()
 }
+
+// SetPatience sets how long calls without a deadline wait; before there are any.
+func (n *Node) SetPatience(d time.Duration) { n.patience = d }

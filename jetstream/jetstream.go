@@ -74,13 +74,14 @@ type Node struct {
 	dial     []nats.Option  // how to reach it
 	log      *slog.Logger
 
-	prefix string
-	keep   time.Duration
-	conn   *nats.Conn // for all but reading
-	reads  *nats.Conn // a long read delays no Append
-	js     jetstream.JetStream
-	wake   *nats.Subscription
-	woken  signal // the log has grown
+	prefix   string
+	patience time.Duration
+	keep     time.Duration
+	conn     *nats.Conn // for all but reading
+	reads    *nats.Conn // a long read delays no Append
+	js       jetstream.JetStream
+	wake     *nats.Subscription
+	woken    signal // the log has grown
 
 	ctx       context.Context // ends with Close
 	end       context.CancelFunc
@@ -167,6 +168,7 @@ func (n *Node) connect(url string, opts ...nats.Option) (err error) {
 	n.ctx, n.end = context.WithCancel(context.Background())
 	n.prepared = make(chan struct{})
 	n.woken.init()
+	n.patience = patience
 	if n.prefix == "" {
 		n.prefix = defaultPrefix
 	}

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -97,15 +98,10 @@ func (n *Node) last(ctx context.Context) (uint64, error) {
 	}
 	for {
 		try, cancel := context.WithTimeout(ctx, attempt)
-		stream, err := n.js.Stream(try, n.evidenceStream())
+		info, err := n.led(try)
 		cancel()
 		if err == nil {
-			info := stream.CachedInfo()
-			// While there is no leader anybody answers for himself.
-			if n.replicas == 1 || info.Cluster != nil && info.Cluster.Leader != "" {
-				return info.State.LastSeq << messageBits, nil
-			}
-			err = errNoLeader
+			return info.State.LastSeq << messageBits, nil
 		}
 		sleep(ctx, pause)
 		if err := n.done(ctx, err); err != nil {
@@ -121,7 +117,7 @@ func (n *Node) last(ctx context.Context) (uint64, error) {
 func (n *Node) Entries(ctx context.Context, after uint64) iter.Seq2[evidence.Entry, error] {
 	end, err := n.last(ctx)
 	return func(yield func(evidence.Entry, error) bool) {
-		if err := cmpErr(ctx.Err(), err); err != nil {
+		if err := cmp.Or(err, ctx.Err()); err != nil {
 			yield(evidence.Entry{}, err)
 			return
 		}
@@ -140,15 +136,6 @@ func (n *Node) Entries(ctx context.Context, after uint64) iter.Seq2[evidence.Ent
 			}
 		}
 	}
-}
-
-func cmpErr(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Follow yields the entries with a sequence above after, in order, each once,
@@ -200,10 +187,12 @@ func (n *Node) read(ctx context.Context, after, end uint64) iter.Seq2[[]evidence
 		}
 		look := minLook
 		begun := time.Now()
+		var last error // of the newest request
 		var piece []evidence.Entry
 		for after < end {
 			woken := n.woken.wait() // before looking: what is said meanwhile is not missed
 			grown := false
+			last = nil
 			for msg, err := range n.request(ctx, after>>messageBits+1) {
 				if err != nil {
 					if ctx.Err() != nil {
@@ -213,7 +202,7 @@ func (n *Node) read(ctx context.Context, after, end uint64) iter.Seq2[[]evidence
 						yield(nil, err)
 						return
 					}
-					n.log.Debug("reading the log", "err", err)
+					last = err
 					break
 				}
 				if msg.last > end {
@@ -251,8 +240,11 @@ func (n *Node) read(ctx context.Context, after, end uint64) iter.Seq2[[]evidence
 				look, begun = minLook, time.Now()
 				continue
 			}
-			if end != forEver && time.Since(begun) > patience {
-				yield(nil, fmt.Errorf("this node has the log up to message %d of %d only", after>>messageBits, end>>messageBits))
+			if end != forEver && time.Since(begun) > n.patience {
+				if last == nil {
+					last = errors.New("its copy is behind")
+				}
+				yield(nil, fmt.Errorf("this node reads the log up to message %d of %d only: %w", after>>messageBits, end>>messageBits, last))
 				return
 			}
 			select {

@@ -70,7 +70,7 @@ func startServer(ctx context.Context, cfg Config, host string, port int, log *sl
 		return nil, err
 	}
 	logger := &serverLog{log: log, fatal: make(chan error, 1)}
-	srv.SetLoggerV2(logger, false, false, false)
+	srv.SetLoggerV2(logger, log.Enabled(ctx, slog.LevelDebug), false, false)
 	srv.Start() // returns when its streams are read, or after a fatal error
 	if err = logger.failed(); err == nil && len(cfg.Nodes) > 1 {
 		// Start leaves the routes to a goroutine that waits for the port for

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Status is what a node knows of its cluster.
@@ -42,28 +44,39 @@ func (n *Node) watch() {
 	}
 }
 
-var errNoLeader = errors.New("an election is under way")
-
 func (n *Node) look() state {
 	ctx, cancel := context.WithTimeout(n.ctx, attempt)
 	defer cancel()
-	stream, err := n.js.Stream(ctx, n.evidenceStream())
+	info, err := n.led(ctx)
 	if err != nil {
 		return state{err: err}
 	}
-	info := stream.CachedInfo()
 	s := state{last: info.State.LastSeq << messageBits, bytes: info.State.Bytes, leader: n.name}
-	if c := info.Cluster; c != nil && n.replicas > 1 {
-		if s.leader = c.Leader; s.leader == "" {
-			s.err = errNoLeader
-		}
-		for _, r := range c.Replicas {
+	if info.Cluster != nil && info.Cluster.Leader != "" {
+		s.leader = info.Cluster.Leader
+		for _, r := range info.Cluster.Replicas {
 			if r.Name == n.name {
 				s.lag = r.Lag
 			}
 		}
 	}
 	return s
+}
+
+// led asks for the state of the log, and takes it from its leader only.
+func (n *Node) led(ctx context.Context) (*jetstream.StreamInfo, error) {
+	if err := n.majority(); err != nil {
+		return nil, err // a leader that is alone does not know it at once
+	}
+	stream, err := n.js.Stream(ctx, n.evidenceStream())
+	if err != nil {
+		return nil, err
+	}
+	info := stream.CachedInfo()
+	if n.replicas > 1 && (info.Cluster == nil || info.Cluster.Leader == "") {
+		return nil, errNoLeader
+	}
+	return info, nil
 }
 
 // Status gives what is known at the moment; it asks nobody.
@@ -110,16 +123,29 @@ func (n *Node) here() []string {
 // Ready is nil when the log has a leader that this node sees, and else says
 // what it waits for. It asks nobody, and is at most some seconds old.
 func (n *Node) Ready() error {
-	if here := len(n.here()); n.nodes != nil && here <= len(n.nodes)/2 {
-		return fmt.Errorf("no quorum: %d of %d nodes are here", here, len(n.nodes))
+	if err := n.majority(); err != nil {
+		return err
 	}
 	select {
 	case <-n.prepared:
 	default:
-		return errors.New("the cluster has not begun its log yet")
+		if here := len(n.here()); here < len(n.nodes) {
+			return fmt.Errorf("%w: %d of %d nodes are here, and a first start needs all", errNoLeader, here, len(n.nodes))
+		}
+		return errNoLeader
 	}
 	if s := n.state.Load(); s == nil || s.err != nil {
-		return errors.New("the cluster's log has no leader at the moment")
+		return errNoLeader
+	}
+	return nil
+}
+
+var errNoLeader = errors.New("the cluster's log has no leader at the moment")
+
+// majority is an error if this node is connected to less than a majority.
+func (n *Node) majority() error {
+	if here := len(n.here()); n.nodes != nil && here <= len(n.nodes)/2 {
+		return fmt.Errorf("no quorum: %d of %d nodes are here", here, len(n.nodes))
 	}
 	return nil
 }
