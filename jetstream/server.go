@@ -7,8 +7,9 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -69,7 +70,7 @@ func startServer(ctx context.Context, cfg Config, host string, port int, log *sl
 	if err != nil {
 		return nil, err
 	}
-	logger := &serverLog{log: log, fatal: make(chan error, 1)}
+	logger := &serverLog{log: log, fatal: make(chan error, 1), limit: rate.NewLimiter(rate.Every(6*time.Second), 20)}
 	srv.SetLoggerV2(logger, log.Enabled(ctx, slog.LevelDebug), false, false)
 	srv.Start() // returns when its streams are read, or after a fatal error
 	if err = logger.failed(); err == nil && len(cfg.Nodes) > 1 {
@@ -89,21 +90,21 @@ func startServer(ctx context.Context, cfg Config, host string, port int, log *sl
 	return srv, nil
 }
 
-// serverLog is where nats-server logs. What it calls a notice is of interest to
-// those who debug; warnings and errors are an operator's, one of a kind a minute.
+// serverLog is where nats-server logs. What it calls an error is a warning here:
+// mostly another node that is away, and it goes on. Texts hold addresses of
+// whoever connects, so that all together are limited, not each of a kind.
 type serverLog struct {
-	log   *slog.Logger
-	fatal chan error // the first fatal error; the server then does not start
-
-	mu   sync.Mutex
-	seen map[string]*rate.Sometimes
+	log     *slog.Logger
+	fatal   chan error // the first fatal error; the server then does not start
+	limit   *rate.Limiter
+	dropped atomic.Int64 // lines since the last one that was logged
 }
 
-func (l *serverLog) Noticef(format string, v ...any) { l.debug(format, v) }
-func (l *serverLog) Debugf(format string, v ...any)  { l.debug(format, v) }
-func (l *serverLog) Tracef(format string, v ...any)  { l.debug(format, v) }
-func (l *serverLog) Warnf(format string, v ...any)   { l.sometimes(slog.LevelWarn, format, v) }
-func (l *serverLog) Errorf(format string, v ...any)  { l.sometimes(slog.LevelError, format, v) }
+func (l *serverLog) Noticef(format string, v ...any) { l.write(slog.LevelDebug, format, v) }
+func (l *serverLog) Debugf(format string, v ...any)  { l.write(slog.LevelDebug, format, v) }
+func (l *serverLog) Tracef(format string, v ...any)  { l.write(slog.LevelDebug, format, v) }
+func (l *serverLog) Warnf(format string, v ...any)   { l.write(slog.LevelInfo, format, v) }
+func (l *serverLog) Errorf(format string, v ...any)  { l.write(slog.LevelWarn, format, v) }
 
 func (l *serverLog) Fatalf(format string, v ...any) {
 	err := fmt.Errorf(format, v...)
@@ -124,36 +125,32 @@ func (l *serverLog) failed() error {
 	}
 }
 
-func (l *serverLog) debug(format string, v []any) {
-	if l.log.Enabled(context.Background(), slog.LevelDebug) {
-		l.log.Debug("server", "text", fmt.Sprintf(format, v...))
+func (l *serverLog) write(level slog.Level, format string, v []any) {
+	ctx := context.Background()
+	if !l.log.Enabled(ctx, level) {
+		return
 	}
-}
-
-func (l *serverLog) sometimes(level slog.Level, format string, v []any) {
 	text := fmt.Sprintf(format, v...)
-	for _, s := range expected {
-		if strings.Contains(text, s) {
-			l.log.Debug("server", "text", text)
+	if level > slog.LevelDebug {
+		if slices.ContainsFunc(expected, func(s string) bool { return strings.Contains(text, s) }) {
+			level = slog.LevelDebug
+		} else if !l.limit.Allow() {
+			l.dropped.Add(1)
 			return
 		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.seen[format]
-	if s == nil { // formats are constants of nats-server: there are some hundreds
-		if l.seen == nil {
-			l.seen = make(map[string]*rate.Sometimes)
-		}
-		s = &rate.Sometimes{First: 3, Interval: time.Minute}
-		l.seen[format] = s
+	if n := l.dropped.Swap(0); n > 0 {
+		l.log.Log(ctx, level, "server", "text", text, "left out before", n)
+		return
 	}
-	s.Do(func() { l.log.Log(context.Background(), level, "server", "text", text) })
+	l.log.Log(ctx, level, "server", "text", text)
 }
 
 // expected are warnings of what is meant to be so.
 var expected = []string{
 	"TLS Hostname verification disabled", // VerifyConnection knows nodes by their key
-	"Maximum payload is larger",
+	"Maximum payloads over 8.00 MB",
+	"Waiting for routing to be established",
+	"Metalayer blocking snapshot",
 	"route handshake error", // VerifyConnection has told it better
 }
