@@ -35,6 +35,11 @@ type Cluster interface {
 	// them that was asked gave for it.
 	Agree(ctx context.Context, key, value string) (agreed string, err error)
 	probe.Claims
+	// Ask puts a question to the other machines and gives the answers of those that
+	// give one before ctx is done; missing is how many did not. Answer has f answer
+	// what they ask, from several goroutines at once.
+	Ask(ctx context.Context, question []byte) (answers [][]byte, missing int)
+	Answer(f func(ctx context.Context, question []byte) []byte) error
 	// Ready says why nothing can be appended now; nil if it can. It does not wait.
 	Ready() error
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"headlight.example"
 	"headlight.example/evidence"
@@ -450,5 +451,37 @@ func TestOneOfManyMachinesVisits(t *testing.T) {
 		if heads[host] != 1 {
 			t.Errorf("%s was visited %d times", host, heads[host])
 		}
+	}
+
+	// Each can account for it, whoever it was.
+	now := time.Now()
+	about := func(i int, host string) headlight.Account {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		a, err := m.svcs[i].Visits().About(ctx, host, now.Add(-time.Hour), now.Add(time.Hour), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	var first probe.Request
+	for i, svc := range m.svcs {
+		a := about(i, "site0.test")
+		if len(a.Requests) != 1 || a.Missing != 0 {
+			t.Fatalf("machine %d: %+v", i, a)
+		}
+		if i == 0 {
+			first = a.Requests[0]
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		b, err := svc.Visits().Lookup(ctx, first.Visit)
+		if d := cmp.Diff(a, b, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, probe.Decision{})); err != nil || d != "" || b.Requests[0].Reply == nil {
+			t.Errorf("machine %d: about the host (-), about the visit (+), %v:\n%s", i, err, d)
+		}
+	}
+	m.stop(2)
+	if a := about(0, "site1.test"); a.Missing != 1 {
+		t.Errorf("with a machine gone: %+v", a)
 	}
 }

@@ -132,6 +132,11 @@ func open(ctx context.Context, cfg Config, log *evidence.DiskLog, logger *slog.L
 	if s.visits, err = openVisits(s, cfg.Visits); err != nil {
 		return nil, err
 	}
+	if s.cluster != nil && s.visits != nil {
+		if err := s.cluster.Answer(s.visits.answer); err != nil {
+			return nil, err
+		}
+	}
 	s.learn = newLearner(log, s.table, s.recent.touch, follow)
 	if !cfg.NoSightings {
 		s.sightings = newSightings()

@@ -363,17 +363,6 @@ func (v *Visits) close() {
 	v.group.Wait()
 }
 
-// Lookup gives the requests of a visit, in order; none if it is not known.
-func (v *Visits) Lookup(ctx context.Context, id probe.ID) ([]probe.Request, error) {
-	return v.ledger.Lookup(ctx, id)
-}
-
-// About gives the requests that went to a host in a span of time, the oldest
-// first, at most limit.
-func (v *Visits) About(ctx context.Context, host string, from, to time.Time, limit int) ([]probe.Request, error) {
-	return v.ledger.About(ctx, host, from, to, limit)
-}
-
 // Keys are what visits are signed with; nil if they are not.
 func (v *Visits) Keys() *probe.Keys { return v.keys }
 

@@ -251,7 +251,7 @@ func TestUnfamiliarServersAreVisited(t *testing.T) {
 	}
 	now := time.Now()
 	asked, err := svc.Visits().About(t.Context(), "www.new.test", now.Add(-time.Hour), now.Add(time.Hour), 10)
-	if err != nil || len(asked) != 1 || asked[0].Subject.Kind != evidence.Sealed {
+	if err != nil || len(asked.Requests) != 1 || asked.Requests[0].Subject.Kind != evidence.Sealed {
 		t.Errorf("the ledger has %+v, %v", asked, err)
 	}
 
@@ -262,7 +262,7 @@ func TestUnfamiliarServersAreVisited(t *testing.T) {
 	off := open(t, dir)
 	if v := off.Visits(); v == nil || !v.Halted() {
 		t.Fatal("without visits, the ledger of earlier ones is not open")
-	} else if rs, err := v.Lookup(t.Context(), asked[0].Visit); err != nil || len(rs) != 1 || rs[0].Reply == nil || rs[0].Reply.Status != 200 {
+	} else if rs, err := v.Lookup(t.Context(), asked.Requests[0].Visit); err != nil || len(rs.Requests) != 1 || rs.Requests[0].Reply == nil || rs.Requests[0].Reply.Status != 200 {
 		t.Errorf("the ledger has %+v, %v", rs, err)
 	}
 	if open(t, t.TempDir()).Visits() != nil {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"headlight.example"
 	"headlight.example/evidence"
 	"headlight.example/link"
 	"headlight.example/probe"
@@ -37,9 +38,15 @@ func (c *call) visit() error {
 	if err != nil {
 		return problem(notFound, "want the id of a visit, as it stands in the request's Headlight-Visit")
 	}
-	rs, err := c.requests(func(ctx context.Context) ([]probe.Request, error) { return c.s.svc.Visits().Lookup(ctx, id) })
+	account, err := c.requests(func(ctx context.Context) (headlight.Account, error) { return c.s.svc.Visits().Lookup(ctx, id) })
 	if err != nil {
 		return err
+	}
+	rs := account.Requests
+	if len(rs) == 0 && account.Missing > 0 {
+		p := problem(notReady, "no visit has this id, as far as can be told now: %s", missing(account.Missing))
+		p.retryAfter = 10 * time.Second
+		return p
 	}
 	if len(rs) == 0 {
 		return problem(notFound, "no visit has this id; they are kept for %d days", int(probe.DefaultKeep/(24*time.Hour)))
@@ -61,29 +68,37 @@ func (c *call) visit() error {
 }
 
 // requests reads the ledger, within bounds.
-func (c *call) requests(read func(context.Context) ([]probe.Request, error)) ([]probe.Request, error) {
+func (c *call) requests(read func(context.Context) (headlight.Account, error)) (headlight.Account, error) {
 	client, _ := clientOf(c.r.RemoteAddr)
 	if err := overRate(c.s.ledger, client); err != nil {
-		return nil, err
+		return headlight.Account{}, err
 	}
 	if c.s.svc.Visits() == nil {
-		return nil, nil
+		return headlight.Account{}, nil
 	}
 	if !c.s.readers.take(1) {
 		p := problem(overloaded, "the ledger of visits is being read by as many as it may")
 		p.retryAfter = time.Second
-		return nil, p
+		return headlight.Account{}, p
 	}
 	defer c.s.readers.give(1)
 	ctx, cancel := context.WithTimeout(c.r.Context(), visitsLimit)
 	defer cancel()
-	rs, err := read(ctx)
+	account, err := read(ctx)
 	if err != nil {
 		p := problem(notReady, "the ledger of visits could not be read")
 		p.cause = err
-		return nil, p
+		return headlight.Account{}, p
 	}
-	return rs, nil
+	return account, nil
+}
+
+// missing says in words that some machines of a cluster did not answer.
+func missing(n int) string {
+	if n == 1 {
+		return "one of this service's machines, which have each their own account, does not answer"
+	}
+	return strconv.Itoa(n) + " of this service's machines, which have each their own account, do not answer"
 }
 
 func appendRequest(b []byte, r *probe.Request) []byte {
@@ -142,6 +157,7 @@ type visitsView struct {
 	Mend             string // what is missing in the question, "" if nothing
 	Requests         []requestView
 	More             bool
+	Missing          string // which machines could not be asked, "" if all were
 	Appeals          bool   // anybody may appeal
 	Appealed         string // a thank-you instead of all else
 }
@@ -169,10 +185,14 @@ func (c *call) account(view *visitsView) error {
 	if view.Mend = mend; mend != "" {
 		return nil
 	}
-	rs, err := c.requests(read)
+	account, err := c.requests(read)
 	if err != nil {
 		return err
 	}
+	if account.Missing > 0 {
+		view.Missing = missing(account.Missing)
+	}
+	rs := account.Requests
 	if view.More = len(rs) > maxTold; view.More {
 		rs = rs[:maxTold]
 	}
@@ -189,13 +209,13 @@ var (
 )
 
 // question says how to look up what was asked for, or what is missing in it.
-func (c *call) question(view *visitsView) (read func(context.Context) ([]probe.Request, error), mend string) {
+func (c *call) question(view *visitsView) (read func(context.Context) (headlight.Account, error), mend string) {
 	if len(view.Line) > maxLogLine || len(view.Host) > maxLogLine {
 		return nil, "That is longer than a log line. Please paste one line."
 	}
 	if found := idForm.FindString(view.Line); found != "" {
 		if id, err := probe.ParseID(found); err == nil {
-			return func(ctx context.Context) ([]probe.Request, error) { return c.s.svc.Visits().Lookup(ctx, id) }, ""
+			return func(ctx context.Context) (headlight.Account, error) { return c.s.svc.Visits().Lookup(ctx, id) }, ""
 		}
 	}
 	at, span, ok := when(view.Time)
@@ -213,7 +233,7 @@ func (c *call) question(view *visitsView) (read func(context.Context) ([]probe.R
 		return nil, "That is not the name of a host, such as www.example.com."
 	}
 	host := l.Host()
-	return func(ctx context.Context) ([]probe.Request, error) {
+	return func(ctx context.Context) (headlight.Account, error) {
 		return c.s.svc.Visits().About(ctx, host, at.Add(-span), at.Add(span), maxTold+1)
 	}, ""
 }

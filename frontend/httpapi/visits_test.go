@@ -65,11 +65,11 @@ func visitedService(t *testing.T) (*headlight.Service, time.Time) {
 // idOf finds the visit's id by its host.
 func idOf(t *testing.T, svc *headlight.Service, now time.Time) string {
 	t.Helper()
-	rs, err := svc.Visits().About(t.Context(), "www.shop.test", now.Add(-time.Minute), now.Add(time.Minute), 1)
-	if err != nil || len(rs) != 1 {
-		t.Fatalf("%v, %v", rs, err)
+	account, err := svc.Visits().About(t.Context(), "www.shop.test", now.Add(-time.Minute), now.Add(time.Minute), 1)
+	if err != nil || len(account.Requests) != 1 {
+		t.Fatalf("%v, %v", account, err)
 	}
-	return rs[0].Visit.String()
+	return account.Requests[0].Visit.String()
 }
 
 func TestAWebmasterFindsHisVisit(t *testing.T) {
