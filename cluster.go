@@ -103,7 +103,7 @@ type follower struct {
 // alone: then the follower refuses what is said if the directory follows one, and is
 // nil if it does not.
 func openFollower(cluster Cluster, log *evidence.DiskLog, dir string, logger *slog.Logger) (*follower, error) {
-	f := &follower{cluster: cluster, log: log, dir: dir, logger: logger.With("part", "cluster"), done: make(chan struct{}), lost: make(chan error, 1)}
+	f := &follower{cluster: cluster, log: log, dir: dir, logger: logger, done: make(chan struct{}), lost: make(chan error, 1)}
 	f.speaking, f.hush = context.WithCancel(context.Background())
 	text, err := os.ReadFile(filepath.Join(dir, followFile))
 	switch {

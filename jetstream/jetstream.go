@@ -98,6 +98,9 @@ const (
 	// majority: longer than an election, which takes 4 to 9 s when a leader
 	// dies (raft.go of nats-server).
 	patience = 15 * time.Second
+	// reconnect is how long it waits for nodes to come back where less than a
+	// majority is here: they may just have lost a connection.
+	reconnect = 3 * time.Second
 	// attempt is how long one request waits for its answer before it is sent again.
 	attempt = 2 * time.Second
 	// pause is how long a request waits that was refused, since there is no

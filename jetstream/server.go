@@ -146,11 +146,17 @@ func (l *serverLog) write(level slog.Level, format string, v []any) {
 	l.log.Log(ctx, level, "server", "text", text)
 }
 
-// expected are warnings of what is meant to be so.
+// expected are warnings of what is meant to be so, or what the watch tells better.
 var expected = []string{
-	"TLS Hostname verification disabled", // VerifyConnection knows nodes by their key
-	"Maximum payloads over 8.00 MB",
-	"Waiting for routing to be established",
-	"Metalayer blocking snapshot",
-	"route handshake error", // VerifyConnection has told it better
+	"TLS Hostname verification disabled",    // VerifyConnection knows nodes by their key
+	"TLS certificate chain and hostname of", // so it does
+	"Maximum payload",                       // of a batch
+	"route handshake error",                 // VerifyConnection has told it better
+	"Error trying to connect to route",      // a node is not here
+	"Waiting for routing to be established", // nor here
+	"JetStream has not established contact", // nor ready
+	"JetStream cluster no metadata leader",  //
+	"JetStream cluster stream '",            // has no quorum
+	"has NO quorum, stalled",                //
+	"Metalayer blocking snapshot",           // of no interest
 }

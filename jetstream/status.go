@@ -37,9 +37,29 @@ type state struct {
 
 // watch asks for the state of the log every second, so that nobody waits for it.
 func (n *Node) watch() {
+	var here []string
+	ready := errors.New("not yet known")
 	for n.ctx.Err() == nil {
 		s := n.look()
 		n.state.Store(&s)
+		now := n.here()
+		for _, node := range n.nodes {
+			switch was, is := slices.Contains(here, node), slices.Contains(now, node); {
+			case is && !was && node != n.name:
+				n.log.Info("node is here", "node", node)
+			case was && !is:
+				n.log.Warn("node is gone", "node", node)
+			}
+		}
+		here = now
+		if err := n.Ready(); n.ctx.Err() == nil && (err == nil) != (ready == nil) {
+			ready = err
+			if err == nil {
+				n.log.Info("the cluster is ready", "leader", s.leader)
+			} else {
+				n.log.Warn("the cluster is not ready; questions are answered from what is known", "err", err)
+			}
+		}
 		sleep(n.ctx, time.Second)
 	}
 }

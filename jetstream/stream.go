@@ -128,12 +128,16 @@ func (n *Node) Identity(ctx context.Context) (string, error) {
 	return n.identity, nil
 }
 
-// bound gives a context that ends with the node, and after patience unless the
+// bound gives a context that ends with the node, and after patience, or reconnect, unless the
 // caller has set a deadline himself.
 func (n *Node) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); !ok {
+		wait := n.patience
+		if n.majority() != nil {
+			wait = min(wait, reconnect)
+		}
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, n.patience, errNoAnswer)
+		ctx, cancel = context.WithTimeoutCause(ctx, wait, errNoAnswer)
 		return n.mortal(ctx, cancel)
 	}
 	return n.mortal(context.WithCancel(ctx))
