@@ -57,3 +57,9 @@ func (n *Node) info(t testing.TB) *jetstream.StreamInfo {
 
 // SetPatience sets how long calls without a deadline wait; before there are any.
 func (n *Node) SetPatience(d time.Duration) { n.patience = d }
+
+// WithPrefix gives a config with streams of other names.
+func (c ConnectConfig) WithPrefix(prefix string) ConnectConfig {
+	c.prefix = prefix
+	return c
+}

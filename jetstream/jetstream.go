@@ -68,9 +68,9 @@ type Config struct {
 // agree on. It is safe for concurrent use. Whoever starts it closes it.
 type Node struct {
 	name     string   // of this node, as claims name their holder
-	nodes    []string // all of them; nil if the server is somebody else's
+	nodes    []string // all of them; nil if the servers are somebody else's
 	replicas int
-	srv      *server.Server // nil if it is somebody else's
+	srv      *server.Server // nil if the servers are somebody else's
 	dial     []nats.Option  // how to reach it
 	log      *slog.Logger
 
@@ -178,7 +178,7 @@ func (n *Node) connect(url string, opts ...nats.Option) (err error) {
 	n.dial = opts
 	opts = append(slices.Clip(opts),
 		nats.Name("headlight "+n.name),
-		nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.RetryOnFailedConnect(n.srv == nil),
+		nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond),
 		// What is sent while the connection is away would be answered to
 		// nobody: requests are sent again by those who wait for them.
 		nats.ReconnectBufSize(-1),

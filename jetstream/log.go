@@ -45,6 +45,9 @@ func (n *Node) Append(ctx context.Context, records ...evidence.Record) (last uin
 	if err := n.waitPrepared(ctx); err != nil {
 		return 0, err
 	}
+	if most := n.conn.MaxPayload(); int64(len(batch))+headerRoom > most {
+		return 0, fmt.Errorf("an append of %d bytes: the NATS servers take %d; set their max_payload to %d", len(batch), most, maxPayload)
+	}
 	msg := &nats.Msg{Subject: n.evidenceSubject(), Data: batch, Header: nats.Header{jetstream.MsgIDHeader: {rand.Text()}}}
 	ack, err := n.publish(ctx, msg)
 	if err != nil {

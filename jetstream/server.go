@@ -26,8 +26,8 @@ func options(cfg Config, host string, port int, mutual *identity) *server.Option
 		ServerName: cfg.Listen,
 		DontListen: true,
 		NoSigs:     true,
-		NoLog:      true,                          // it gets ours
-		MaxPayload: evidence.MaxBatchBytes + 4096, // and a message's headers
+		NoLog:      true, // it gets ours
+		MaxPayload: maxPayload,
 
 		JetStream: true,
 		StoreDir:  cfg.Dir,
@@ -56,6 +56,12 @@ func options(cfg Config, host string, port int, mutual *identity) *server.Option
 }
 
 const clusterName = "headlight"
+
+// maxPayload bounds a message, which is a batch and headers.
+const (
+	maxPayload = evidence.MaxBatchBytes + headerRoom
+	headerRoom = 4096
+)
 
 // startServer runs a server until it listens and has recovered its streams.
 func startServer(ctx context.Context, cfg Config, host string, port int, log *slog.Logger) (*server.Server, error) {

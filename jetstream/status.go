@@ -8,13 +8,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Status is what a node knows of its cluster.
 type Status struct {
 	Nodes  []NodeStatus // all of the cluster, this one first; nil if the servers are somebody else's
-	Leader string       // HOST:PORT of the node that leads the log; "" if there is none, or it is not known
+	Leader string       // name of the node (or server) that leads the log; "" if there is none, or it is not known
 	Last   uint64       // last sequence of the log, as far as known
 	Lag    uint64       // messages that this node's copy is behind
 	Bytes  uint64       // of the log, on the disk of a node
@@ -72,9 +73,9 @@ func (n *Node) look() state {
 		return state{err: err}
 	}
 	s := state{last: info.State.LastSeq << messageBits, bytes: info.State.Bytes, leader: n.name}
-	if info.Cluster != nil && info.Cluster.Leader != "" {
-		s.leader = info.Cluster.Leader
-		for _, r := range info.Cluster.Replicas {
+	if c := info.Cluster; c != nil && c.Leader != "" {
+		s.leader = c.Leader
+		for _, r := range c.Replicas {
 			if r.Name == n.name {
 				s.lag = r.Lag
 			}
@@ -126,7 +127,7 @@ func boolInt(b bool) int {
 func (n *Node) here() []string {
 	names := []string{n.name}
 	if n.srv == nil {
-		return names
+		return nil
 	}
 	routes, err := n.srv.Routez(nil)
 	if err != nil {
@@ -162,9 +163,16 @@ func (n *Node) Ready() error {
 
 var errNoLeader = errors.New("the cluster's log has no leader at the moment")
 
-// majority is an error if this node is connected to less than a majority.
+// majority is an error if this node is connected to less than a majority, or
+// to none of somebody else's servers.
 func (n *Node) majority() error {
-	if here := len(n.here()); n.nodes != nil && here <= len(n.nodes)/2 {
+	if n.srv == nil {
+		if !n.conn.IsConnected() {
+			return fmt.Errorf("no connection to NATS: %w", cmp.Or(n.conn.LastError(), nats.ErrDisconnected))
+		}
+		return nil
+	}
+	if here := len(n.here()); here <= len(n.nodes)/2 {
 		return fmt.Errorf("no quorum: %d of %d nodes are here", here, len(n.nodes))
 	}
 	return nil
