@@ -51,7 +51,7 @@ fuzz: ## every fuzz target for FUZZTIME (default 10m) each
 
 .PHONY: crash
 crash: ## kill -9 a thousand times during import and serve
-	HEADLIGHT_CRASHES=1000 EVIDENCE_TEST_KILLS=1000 $(GO) test -count=1 -run 'Killed|Kill' -timeout 3h -v ./cmd/headlight ./evidence
+	HEADLIGHT_CRASHES=1000 EVIDENCE_TEST_KILLS=1000 JETSTREAM_TEST_KILLS=100 $(GO) test -count=1 -run 'Killed|Kill' -timeout 3h -v ./cmd/headlight ./evidence ./jetstream
 
 .PHONY: eval
 eval: ## judge the streams in DATA/streams (a directory that is not part of the repository)
