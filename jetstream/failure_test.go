@@ -43,21 +43,33 @@ func awaitError(t testing.TB, n *jetstream.Node, want string) {
 	}
 }
 
-// sameLog checks that two nodes hold the same log, each on its own disk.
+// awaitCurrent waits until a node's copy of the log is not behind.
+func awaitCurrent(t testing.TB, n *jetstream.Node) {
+	t.Helper()
+	awaitReady(t, n)
+	for n.Status().Lag > 0 {
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// follow gives the first entries of the log, and perhaps more.
+func follow(t testing.TB, n *jetstream.Node, records int) (es []evidence.Entry) {
+	t.Helper()
+	for piece, err := range n.Follow(t.Context(), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if es = append(es, piece...); len(es) >= records {
+			break
+		}
+	}
+	return es
+}
+
+// sameLog checks that two nodes give the same log.
 func sameLog(t testing.TB, a, b *jetstream.Node, records int) {
 	t.Helper()
-	follow := func(n *jetstream.Node) (es []evidence.Entry) {
-		for piece, err := range n.Follow(t.Context(), 0) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if es = append(es, piece...); len(es) >= records {
-				break
-			}
-		}
-		return es
-	}
-	as, bs := follow(a), follow(b)
+	as, bs := follow(t, a, records), follow(t, b, records)
 	if len(as) != records || len(bs) != records {
 		t.Fatalf("the nodes have %d and %d entries, want %d", len(as), len(bs), records)
 	}
@@ -165,19 +177,22 @@ func (l *lines) Write(b []byte) (int, error) {
 	return l.text.Write(b)
 }
 
+func (l *lines) has(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.text.String(), text)
+}
+
 func (l *lines) await(t *testing.T, want string) {
 	t.Helper()
 	for {
-		l.mu.Lock()
-		text := l.text.String()
-		l.mu.Unlock()
-		if strings.Contains(text, want) {
+		if l.has(want) {
 			return
 		}
 		select {
 		case <-l.wake:
 		case <-time.After(20 * time.Second):
-			t.Fatalf("nobody logs %q, but:\n%s", want, text)
+			t.Fatalf("nobody logs %q", want)
 		}
 	}
 }

@@ -36,6 +36,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 
 	"headlight.example/evidence"
 )
@@ -89,6 +90,7 @@ type Node struct {
 	prepared  chan struct{} // closed when the streams are there and identity is set
 	identity  string
 	state     atomic.Pointer[state]
+	damaged   rate.Sometimes // tells of damage to this node's copy
 	closeOnce sync.Once
 }
 
@@ -172,6 +174,7 @@ func (n *Node) connect(url string, opts ...nats.Option) (err error) {
 	n.prepared = make(chan struct{})
 	n.woken.init()
 	n.patience = patience
+	n.damaged.Interval = time.Minute
 	if n.prefix == "" {
 		n.prefix = defaultPrefix
 	}

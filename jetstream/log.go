@@ -167,14 +167,16 @@ const (
 	maxLook = time.Second
 )
 
-// MessageError says that a message of the log cannot be read.
+// MessageError says that a message of the log cannot be read, neither on this
+// node nor on the stream's leader.
 type MessageError struct {
 	Message uint64 // its number, from 1
 	Err     error
 }
 
 func (e *MessageError) Error() string {
-	return fmt.Sprintf("message %d of the cluster's log: %v", e.Message, e.Err)
+	return fmt.Sprintf("message %d of the cluster's log: %v, here and on its leader; if another node has it, stop the leader, "+
+		"move its jetstream/ away and start it", e.Message, e.Err)
 }
 func (e *MessageError) Unwrap() error { return e.Err }
 
@@ -314,18 +316,57 @@ func (n *Node) request(ctx context.Context, from uint64) iter.Seq2[message, erro
 				yield(message{}, fmt.Errorf("message %q came where %d was asked for", msg.Header.Get(jetstream.SequenceHeader), next))
 				return
 			}
-			if num > next {
-				yield(message{}, evidence.ErrTrimmed) // by its age: nobody may delete
-				return
+			for ; next < num; next++ { // this copy has lost it, or it was too old: nobody may delete
+				entries, err := n.ofLeader(ctx, next, evidence.ErrTrimmed)
+				if !yield(message{next << messageBits, entries}, err) || err != nil {
+					return
+				}
 			}
 			entries, err := evidence.ReadBatch(msg.Data, num<<messageBits)
 			if err != nil {
-				yield(message{}, &MessageError{num, err})
-				return
+				if entries, err = n.ofLeader(ctx, num, err); err != nil {
+					yield(message{}, err)
+					return
+				}
 			}
 			if !yield(message{num << messageBits, entries}, nil) {
 				return
 			}
 		}
 	}
+}
+
+// ofLeader gives a message that this node's copy of the log lacks or has
+// damaged, for the reason given, as the stream's leader has it. If the leader
+// has no better one the error is a [*MessageError]; any other may pass.
+func (n *Node) ofLeader(ctx context.Context, num uint64, why error) ([]evidence.Entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	// Not the client's GetMsg, which would ask this node's copy again.
+	msg, err := n.reads.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+n.evidenceStream(), fmt.Appendf(nil, `{"seq":%d}`, num))
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Message struct{ Data []byte }
+		Error   *jetstream.APIError
+	}
+	if err := json.Unmarshal(msg.Data, &answer); err != nil {
+		return nil, err
+	}
+	if answer.Error != nil {
+		if answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+			return nil, &MessageError{num, why}
+		}
+		return nil, answer.Error
+	}
+	entries, err := evidence.ReadBatch(answer.Message.Data, num<<messageBits)
+	if err != nil {
+		return nil, &MessageError{num, err}
+	}
+	n.damaged.Do(func() {
+		n.log.Error("this node's copy of the log is damaged, and read from its leader where it is: "+
+			"stop the node, move its jetstream/ away and start it, and it gets the log from the others", "message", num, "err", why)
+	})
+	return entries, nil
 }

@@ -128,8 +128,8 @@ func (n *Node) Identity(ctx context.Context) (string, error) {
 	return n.identity, nil
 }
 
-// bound gives a context that ends with the node, and after patience, or reconnect, unless the
-// caller has set a deadline himself.
+// bound gives a context that ends with the node, and after patience, or reconnect,
+// unless the caller has set a deadline himself.
 func (n *Node) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); !ok {
 		wait := n.patience
