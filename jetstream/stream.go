@@ -133,8 +133,12 @@ func (n *Node) Identity(ctx context.Context) (string, error) {
 func (n *Node) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); !ok {
 		wait := n.patience
-		if n.majority() != nil {
-			wait = min(wait, reconnect)
+		select {
+		case <-n.prepared: // it is no start
+			if n.majority() != nil {
+				wait = min(wait, reconnect)
+			}
+		default:
 		}
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, wait, errNoAnswer)
