@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -177,10 +178,7 @@ func TestRegistriesAreAskedWhereServersAreNot(t *testing.T) {
 	if want := []string{"www.new.test shows registered/week"}; !slices.Equal(told, want) {
 		t.Errorf("the log tells %q, want %q", told, want)
 	}
-	counts := make(map[string]uint64)
-	for outcome, n := range svc.Visits().Registries {
-		counts[outcome] = n
-	}
+	counts := maps.Collect(svc.Visits().Registries)
 	if len(counts) != 5 || counts["answered"] != 1 || counts["failed"] != 0 {
 		t.Errorf("counted %v", counts)
 	}
