@@ -23,12 +23,12 @@ import (
 // KeysDir is the directory of keys in a data directory.
 const KeysDir = "keys"
 
-// Names of the keys: the first one, and each later one by the time from which it
-// signs. If they are lost, visits are signed by a new key. If they are forged or
-// read, someone else can pretend to be this visitor.
+// A key has the time from which it signs in its name; that of builds before there
+// were rotations has none, and is the oldest. If keys are lost, visits are signed by
+// a new one. If they are forged or read, someone else can pretend to be this visitor.
 const (
-	firstKey = "visit.pem"
-	laterKey = "visit-20060102T150405Z.pem" // a layout of package time, in UTC
+	keyName = "visit-20060102T150405Z.pem" // a layout of package time, in UTC
+	oldName = "visit.pem"
 )
 
 const (
@@ -92,7 +92,9 @@ func LoadKeys(dir string) (*Keys, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	if err := makeKey(dir, firstKey); err != nil && !errors.Is(err, fs.ErrExist) {
+	// It is named by the day, and so by one name by all who make it.
+	name := time.Now().UTC().Truncate(24 * time.Hour).Format(keyName)
+	if err := makeKey(dir, name); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	return ReadKeys(dir)
@@ -133,7 +135,7 @@ func RotateKeys(dir string, now time.Time) (Key, error) {
 	if last := all[len(all)-1]; i < len(all)-1 {
 		return Key{}, fmt.Errorf("key %s is new already, and signs from %s: the next rotation can be after that", last.id, last.from.UTC().Format(time.RFC3339))
 	}
-	name := now.Add(handover).UTC().Format(laterKey)
+	name := now.Add(handover).UTC().Format(keyName)
 	if err := makeKey(dir, name); err != nil {
 		return Key{}, err
 	}
@@ -248,23 +250,21 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// readKeys reads the keys of a directory in the order in which they sign. The
-// first one has no time in its name, and a copy is younger than what it is of: so
-// it comes first, whatever the time of its file.
+// readKeys reads the keys of a directory in the order in which they sign.
 func readKeys(dir string) (all []*signingKey, err error) {
 	entries, err := os.ReadDir(dir) // by name, and so by time
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
-		if _, err := time.Parse(laterKey, e.Name()); err != nil && e.Name() != firstKey {
+		if _, err := time.Parse(keyName, e.Name()); err != nil && e.Name() != oldName {
 			continue // the seal's key, or one that a crash left without a name
 		}
 		k, err := readKey(dir, e.Name())
 		if err != nil {
 			return nil, err
 		}
-		if k.file == firstKey {
+		if k.file == oldName { // though a copy of it is younger than others
 			all = slices.Insert(all, 0, k)
 		} else {
 			all = append(all, k)
@@ -294,8 +294,8 @@ func readKey(dir, file string) (*signingKey, error) {
 	if !ok {
 		return nil, fmt.Errorf("read key %s: a %T, want an Ed25519 key", name, k)
 	}
-	from, err := time.Parse(laterKey, file)
-	if err != nil { // the first: since it was made
+	from, err := time.Parse(keyName, file)
+	if err != nil { // oldName: since it was made
 		info, err := os.Stat(name)
 		if err != nil {
 			return nil, err

@@ -35,6 +35,18 @@ func rotate(t *testing.T, dir string) probe.Key {
 	return k
 }
 
+// age makes the one key of a directory an old one.
+func age(t *testing.T, dir string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "visit-*.pem"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	if err := os.Rename(files[0], filepath.Join(dir, "visit-20000101T000000Z.pem")); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // states are the keys of a list in short: "previous signs next".
 func states(k *probe.Keys) string {
 	var s []string
@@ -81,7 +93,7 @@ func TestKeysAreRotated(t *testing.T) {
 		t.Fatalf("a rotation of none: %v", err)
 	}
 	cfg := newWorld(t).config()
-	synctest.Test(t, func(t *testing.T) { // it is 2000-01-01, and the file of the first key is younger than the others
+	synctest.Test(t, func(t *testing.T) { // it is 2000-01-01
 		keys := loadKeys(t, dir)
 		cfg.Keys = keys
 		p := newProber(t, cfg)
@@ -171,6 +183,7 @@ func TestAKeyThatOthersHaveReadIsWithdrawn(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	keys := loadKeys(t, dir)
+	age(t, dir)
 	if _, err := probe.RotateKeys(dir, time.Now().Add(-24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
@@ -178,12 +191,12 @@ func TestAKeyThatOthersHaveReadIsWithdrawn(t *testing.T) {
 		t.Fatal(err)
 	}
 	leaked := loadKeys(t, dir).ID()
-	for name := range map[string]bool{"visit.pem": false, "visit-*.pem": true} {
-		files, err := filepath.Glob(filepath.Join(dir, name))
-		if err != nil || len(files) != 1 {
-			t.Fatalf("%v, %v", files, err)
-		}
-		if err := os.Remove(files[0]); err != nil {
+	files, err := filepath.Glob(filepath.Join(dir, "visit-*.pem"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, f := range files {
+		if err := os.Remove(f); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -192,6 +205,62 @@ func TestAKeyThatOthersHaveReadIsWithdrawn(t *testing.T) {
 	}
 	if got := directory(t, keys); len(got) != 1 || got[0].KID == leaked || keys.ID() != got[0].KID {
 		t.Errorf("published %v, %s signs", got, keys.ID())
+	}
+}
+
+// A copy on another machine says the same, whatever becomes of the files' times.
+func TestACopyOfTheKeysSaysTheSame(t *testing.T) {
+	t.Parallel()
+	dir, copied := t.TempDir(), filepath.Join(t.TempDir(), "copy")
+	keys := loadKeys(t, dir)
+	rotate(t, dir)
+	if err := keys.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(copied, "*"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, f := range files {
+		if err := os.Chtimes(f, time.Time{}, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := time.Now()
+	if a, b := keys.Directory(now), loadKeys(t, copied).Directory(now); string(a) != string(b) {
+		t.Errorf("%s\n%s", a, b)
+	}
+}
+
+// The key of a build before there were rotations is the oldest, though its file may
+// be the youngest.
+func TestTheKeyOfAnEarlierBuild(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first := loadKeys(t, dir)
+	files, err := filepath.Glob(filepath.Join(dir, "visit-*.pem"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	old := filepath.Join(dir, "visit.pem")
+	if err := os.Rename(files[0], old); err != nil {
+		t.Fatal(err)
+	}
+	if keys := loadKeys(t, dir); keys.ID() != first.ID() || states(keys) != "signs" {
+		t.Errorf("%s signs, %s", keys.ID(), states(keys))
+	}
+	made, err := probe.RotateKeys(dir, time.Now().Add(-24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(old, time.Time{}, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if keys := loadKeys(t, dir); keys.ID() != made.ID || states(keys) != "previous signs" {
+		t.Errorf("%s signs, %s", keys.ID(), states(keys))
 	}
 }
 
@@ -252,7 +321,7 @@ func TestOneKeyIsMadeByAllWhoStartAtOnce(t *testing.T) {
 func TestARotationIsKilled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	now := time.Now()
 	for n := range 20 {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), "PROBE_TEST_KEYS="+dir, "PROBE_TEST_NOW="+now.Format(time.RFC3339))

@@ -120,6 +120,7 @@ func TestTheKeyDirectory(t *testing.T) {
 	if len(directory(t, first)) != 1 {
 		t.Errorf("a new directory has %d keys", len(directory(t, first)))
 	}
+	age(t, dir)
 	for _, ago := range []time.Duration{10 * time.Hour, 0} {
 		if _, err := probe.RotateKeys(dir, time.Now().Add(-ago)); err != nil {
 			t.Fatal(err)
