@@ -77,6 +77,7 @@ const (
 // acknowledged when it has come back and is folded.
 type follower struct {
 	cluster Cluster
+	key     *evidence.Key
 	log     *evidence.DiskLog
 	dir     string
 	logger  *slog.Logger
@@ -102,8 +103,8 @@ type follower struct {
 // openFollower reads how far the log has followed. cluster is nil if this machine is
 // alone: then the follower refuses what is said if the directory follows one, and is
 // nil if it does not.
-func openFollower(cluster Cluster, log *evidence.DiskLog, dir string, logger *slog.Logger) (*follower, error) {
-	f := &follower{cluster: cluster, log: log, dir: dir, logger: logger, done: make(chan struct{}), lost: make(chan error, 1)}
+func openFollower(cluster Cluster, key *evidence.Key, log *evidence.DiskLog, dir string, logger *slog.Logger) (*follower, error) {
+	f := &follower{cluster: cluster, key: key, log: log, dir: dir, logger: logger, done: make(chan struct{}), lost: make(chan error, 1)}
 	f.speaking, f.hush = context.WithCancel(context.Background())
 	text, err := os.ReadFile(filepath.Join(dir, followFile))
 	switch {
@@ -204,6 +205,12 @@ func (f *follower) join(ctx context.Context) error {
 	id, err := f.cluster.Identity(ctx)
 	if err != nil {
 		return err
+	}
+	switch agreed, err := f.cluster.Agree(ctx, "key", f.key.Fingerprint()); {
+	case err != nil:
+		return err
+	case agreed != f.key.Fingerprint():
+		return &lostError{fmt.Errorf("keys/seal.key of this data directory is not that of the cluster (fingerprint %s): %s", agreed, copyMend)}
 	}
 	target, err := f.cluster.Append(ctx) // of nothing: its last sequence
 	if err != nil {

@@ -124,7 +124,7 @@ func open(ctx context.Context, cfg Config, log *evidence.DiskLog, logger *slog.L
 	if err := Fold(ctx, s.table, log, cfg.Progress); err != nil {
 		return nil, err
 	}
-	follow, err := openFollower(cfg.Cluster, log, cfg.Dir, logger.With("part", "cluster"))
+	follow, err := openFollower(cfg.Cluster, key, log, cfg.Dir, logger.With("part", "cluster"))
 	if err != nil {
 		return nil, err
 	}

@@ -43,8 +43,11 @@ func (n *Node) Answer(f func(ctx context.Context, question []byte) []byte) error
 // Ask puts a question to the other nodes and gives their answers, in any order, when
 // all that are here have answered or ctx is done. missing is how many gave none.
 func (n *Node) Ask(ctx context.Context, question []byte) (answers [][]byte, missing int) {
-	others := len(n.nodes) - 1
-	here := len(n.here()) - 1
+	others := n.machines - 1
+	here := others // as far as we know
+	if n.nodes != nil {
+		here = len(n.here()) - 1
+	}
 	inbox := n.conn.NewRespInbox()
 	sub, err := n.conn.SubscribeSync(inbox)
 	if err != nil {

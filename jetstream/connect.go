@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -19,6 +20,11 @@ type ConnectConfig struct {
 	// Replicas is how many servers keep the log, 1, 3 or 5, if this node is
 	// the first and makes it; 0 means 3.
 	Replicas int
+	// Machines is how many share the log, this one among them; 0 means 3. It is
+	// what Ask expects answers of.
+	Machines int
+	// Keep is that of Config.
+	Keep time.Duration
 	// Credentials is the file of a user's JWT and seed; "" if there is none.
 	// A user and a password, or a token, can stand in the URL.
 	Credentials string
@@ -49,7 +55,7 @@ func Connect(ctx context.Context, url string, cfg ConnectConfig) (*Node, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	n := &Node{name: name, replicas: replicas, log: cmp.Or(cfg.Logger, slog.Default()).With("part", "cluster"), prefix: cfg.prefix}
+	n := &Node{name: name, replicas: replicas, machines: cmp.Or(cfg.Machines, 3), keep: cfg.Keep, log: cmp.Or(cfg.Logger, slog.Default()).With("part", "cluster"), prefix: cfg.prefix}
 	opts := []nats.Option{nats.RetryOnFailedConnect(true)}
 	if cfg.Credentials != "" {
 		if _, err := os.Stat(cfg.Credentials); err != nil {

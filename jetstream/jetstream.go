@@ -71,6 +71,7 @@ type Node struct {
 	name     string   // of this node, as claims name their holder
 	nodes    []string // all of them; nil if the servers are somebody else's
 	replicas int
+	machines int            // that share the log
 	srv      *server.Server // nil if the servers are somebody else's
 	dial     []nats.Option  // how to reach it
 	log      *slog.Logger
@@ -126,7 +127,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start node %s: %w", cfg.Listen, err)
 	}
-	n := &Node{name: cfg.Listen, nodes: slices.Clone(cfg.Nodes), replicas: len(cfg.Nodes), srv: srv, log: log, prefix: cfg.prefix, keep: cfg.Keep}
+	n := &Node{name: cfg.Listen, nodes: slices.Clone(cfg.Nodes), replicas: len(cfg.Nodes), machines: len(cfg.Nodes), srv: srv, log: log, prefix: cfg.prefix, keep: cfg.Keep}
 	if err := n.connect("", nats.InProcessServer(srv)); err != nil {
 		n.Close()
 		return nil, fmt.Errorf("start node %s: %w", cfg.Listen, err)

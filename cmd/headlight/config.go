@@ -97,7 +97,7 @@ func DefaultConfig() *Config {
 		Hosts:   []string{},
 		Tokens:  TokensConfig{Appeals: true},
 		Limits:  LimitsConfig{Rate: 100, ScanBytes: 32 << 20},
-		Cluster: ClusterConfig{Nodes: []string{}},
+		Cluster: ClusterConfig{Nodes: []string{}, Machines: 3},
 		Netmap:  NetmapConfig{Files: []string{}},
 		Probe:   defaultProbeConfig(),
 		Lists:   ListsConfig{Every: duration(time.Minute)},
@@ -128,7 +128,7 @@ func (s *server) needRestart(cfg *Config) (keys []string) {
 	differs("tokens.appeals", old.Tokens.Appeals, cfg.Tokens.Appeals)
 	differs("limits", old.Limits, cfg.Limits)
 	differs("log", old.Log, cfg.Log)
-	if s.clusterFlag == "" {
+	if s.clusterFlag == "" && s.natsFlag == "" {
 		differs("cluster", old.Cluster, cfg.Cluster)
 	}
 	differs("feed", old.Feeds, cfg.Feeds)

@@ -13,9 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -56,6 +54,7 @@ Under systemd (Type=notify) it says when it is ready.`,
 			p := f.localPlace()
 			listen := f.String("listen", "", "listen on this `address`, as HOST:PORT (default what the config file says, or 127.0.0.1:8080)")
 			nodes := f.String("cluster", "", "share one log with other machines: the `addresses` of all, this one first, as HOST:PORT,HOST:PORT,HOST:PORT (docs/cluster.md)")
+			nats := f.String("nats", "", "share one log with other machines on the NATS servers at this `URL` (docs/cluster.md)")
 			format := f.String("log", "text", "write the log as `text` or json")
 			return func(ctx context.Context, e *env, args []string) error {
 				if len(args) > 0 {
@@ -65,7 +64,7 @@ Under systemd (Type=notify) it says when it is ready.`,
 				if err != nil {
 					return &usageError{err: err}
 				}
-				s := &server{e: e, place: p, listenFlag: *listen, clusterFlag: *nodes, logger: logger}
+				s := &server{e: e, place: p, listenFlag: *listen, clusterFlag: *nodes, natsFlag: *nats, logger: logger}
 				return s.run(ctx)
 			}
 		},
@@ -78,6 +77,7 @@ type server struct {
 	place       *place
 	listenFlag  string
 	clusterFlag string
+	natsFlag    string
 	logger      *slog.Logger
 
 	cfg      *Config
@@ -127,7 +127,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	if s.node != nil {
 		registerCluster(s.registry, s.node)
 	}
-	id := listID(s.svc.Key(), s.cfg.Cluster.Listen)
+	id := listID(s.svc.Key(), s.cfg.Cluster.self())
 	s.safe = safebrowsing.New(safebrowsing.Config{Shelf: s.lists.Shelf(), ID: [4]byte(id[:])})
 	s.api = httpapi.New(s.svc, httpapi.Config{
 		Tokens:               tokens,
@@ -172,10 +172,9 @@ func (s *server) configure() error {
 	if _, _, err := net.SplitHostPort(cfg.Listen); err != nil {
 		return usagef("flag -listen: %q is not HOST:PORT, such as 127.0.0.1:8080", cfg.Listen)
 	}
-	if s.clusterFlag != "" {
-		cfg.Cluster.set(s.clusterFlag)
-		if _, err := cfg.Cluster.validate(); err != nil {
-			return usagef("flag -cluster: the nodes %v", err)
+	if s.clusterFlag != "" || s.natsFlag != "" {
+		if err := cfg.Cluster.set(s.clusterFlag, s.natsFlag); err != nil {
+			return err
 		}
 	}
 	s.cfg = cfg
@@ -184,10 +183,11 @@ func (s *server) configure() error {
 
 // join lets this machine in with the others that share its log, if there are.
 func (s *server) join(ctx context.Context) error {
-	c := &s.cfg.Cluster
+	c := s.cfg.Cluster
 	if !c.enabled() {
 		return nil
 	}
+	c.Credentials = s.cfg.path(c.Credentials)
 	key, err := evidence.ReadKey(s.cfg.Data)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no keys/seal.key in %s, by which the nodes of a cluster know each other: copy the directory keys/ of another node there; "+
@@ -196,11 +196,7 @@ func (s *server) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.node, err = jetstream.Start(ctx, jetstream.Config{
-		// A directory for each, so that a copy of another node's makes no second of it.
-		Dir: filepath.Join(s.cfg.Data, "jetstream", strings.ReplaceAll(c.Listen, ":", "_")), Listen: c.Listen, Nodes: c.Nodes, Key: key,
-		Keep: time.Duration(s.cfg.Log.Keep), Logger: s.logger,
-	})
+	s.node, err = c.join(ctx, s.cfg.Data, key, time.Duration(s.cfg.Log.Keep), s.logger)
 	return err
 }
 
@@ -224,7 +220,7 @@ func (s *server) open(ctx context.Context, url string) error {
 	if s.node != nil {
 		cfg.Cluster = s.node
 		if visits != nil {
-			visits.Share = len(s.cfg.Cluster.Nodes)
+			visits.Share = s.cfg.Cluster.machines()
 		}
 	}
 	bar := s.e.newLateProgress("opening", "entries folded")
@@ -552,7 +548,7 @@ func (s *server) greet(ctx context.Context, a net.Addr) error {
 		{"sms", texts},
 		{"dns", names},
 		{"data in", fmt.Sprintf("%s: %s subjects from %s entries", s.cfg.Data, thousands(stats.Subjects), thousands(stats.Applied))},
-		{"cluster", s.clusterJoined()},
+		{"cluster", s.cfg.Cluster.String()},
 		{"feeds", fmt.Sprint(len(s.cfg.Feeds))},
 		{"networks", s.networksKnown()},
 		{"visits", s.visitsMade()},
@@ -567,16 +563,6 @@ func (s *server) greet(ctx context.Context, a net.Addr) error {
 		s.logger.Warn("standard output is gone", "part", "serve", "err", err)
 	}
 	return nil
-}
-
-// clusterJoined says who shares the log.
-func (s *server) clusterJoined() string {
-	c := &s.cfg.Cluster
-	if !c.enabled() {
-		return "none (cluster.nodes has machines share one log)"
-	}
-	others := slices.DeleteFunc(slices.Clone(c.Nodes), func(n string) bool { return n == c.Listen })
-	return c.Listen + " with " + strings.Join(others, ", ")
 }
 
 // networksKnown is how many prefixes the tables of networks hold.
