@@ -93,9 +93,7 @@ func (r *recent) touch(rec evidence.Record) {
 	r.touchHost(host)
 }
 
-// renew remembers that more is known of a link.
-func (r *recent) renew(l link.Link) { r.touchHost(l.Host()) }
-
+// touchHost remembers that more is known of a host, or of a link to it.
 func (r *recent) touchHost(host string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

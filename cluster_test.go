@@ -400,6 +400,10 @@ func TestOneOfManyMachinesVisits(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		heads[r.Host]++
+		if strings.HasPrefix(r.Host, "site0.") {
+			w.Header().Set("Location", "http://bad.example/login") // it is known, so nobody goes there
+			w.WriteHeader(http.StatusFound)
+		}
 	})}
 	served := make(chan error)
 	go func() { served <- web.Serve(l) }()
@@ -414,6 +418,10 @@ func TestOneOfManyMachinesVisits(t *testing.T) {
 		},
 	})
 	m.startAll()
+	report(t, m.svcs[0], "operator/ann", evidence.Phishing, "http://bad.example/login")
+	for _, svc := range m.svcs {
+		m.await("reported", func() bool { return level(t, svc, "http://bad.example/login") == reputation.Dangerous })
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	for _, svc := range m.svcs {
@@ -442,6 +450,13 @@ func TestOneOfManyMachinesVisits(t *testing.T) {
 		}
 		return finished() >= links && waiting == 0
 	})
+	// Each knows where it leads, and none has visited that.
+	for _, svc := range m.svcs {
+		m.await("dangerous by where it leads", func() bool {
+			f, err := svc.CheckURL(fmt.Sprintf("http://site0.test:%d/page", at.Port()))
+			return err == nil && f.Verdict.Level == reputation.Dangerous && f.Inner.String() == "http://bad.example/login"
+		})
+	}
 	cancel()
 	running.Wait()
 	mu.Lock()

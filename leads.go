@@ -25,8 +25,9 @@ type leads struct {
 }
 
 type lead struct {
-	from, to link.Link
-	until    time.Time
+	from  uint64 // keyed hash of the link
+	to    link.Link
+	until time.Time
 }
 
 const (
@@ -36,25 +37,24 @@ const (
 	maxLead = 4 << 10
 )
 
-func (x *leads) slot(l link.Link) *atomic.Pointer[lead] {
-	return &x.slots[x.key.Hash(evidence.URL, l.URL())%leadSlots]
-}
+func (x *leads) hash(l link.Link) uint64 { return x.key.Hash(evidence.URL, l.URL()) }
 
-// learn takes in where a visit was led. It reports whether that is elsewhere.
-// Where a front page leads that was asked for in a link's place says nothing of
-// the link.
-func (x *leads) learn(v *probe.Visit, now time.Time) bool {
+// led gives where a visit was led: the link and the place, false if that is nowhere
+// else. Where a front page leads that was asked for in a link's place says nothing
+// of the link.
+func led(v *probe.Visit) (from, to link.Link, ok bool) {
 	last := len(v.Hops) - 1
 	if last < 1 || slices.ContainsFunc(v.Hops[:last], func(h probe.Hop) bool { return h.Mode != probe.Exact }) {
-		return false
+		return from, to, false
 	}
-	from, to := v.Hops[0].Link, v.Hops[last].Link
-	if from == to || len(from.String())+len(to.String()) > maxLead {
-		return false
-	}
-	x.slot(from).Store(&lead{from.Clone(), to.Clone(), now.Add(leadFor)})
+	from, to = v.Hops[0].Link, v.Hops[last].Link
+	return from, to, from != to && len(from.String())+len(to.String()) <= maxLead
+}
+
+// learn takes in where a link leads, by its hash.
+func (x *leads) learn(from uint64, to link.Link, now time.Time) {
+	x.slots[from%leadSlots].Store(&lead{from, to.Clone(), now.Add(leadFor)})
 	x.any.Store(true)
-	return true
 }
 
 // of gives where a link leads, if a visit has shown it. As long as none has shown
@@ -63,8 +63,9 @@ func (x *leads) of(l link.Link, now func() time.Time) (to link.Link, ok bool) {
 	if !x.any.Load() {
 		return link.Link{}, false
 	}
-	d := x.slot(l).Load()
-	if d == nil || d.from != l || now().After(d.until) {
+	from := x.hash(l)
+	d := x.slots[from%leadSlots].Load()
+	if d == nil || d.from != from || now().After(d.until) {
 		return link.Link{}, false
 	}
 	return d.to, true

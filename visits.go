@@ -325,8 +325,10 @@ func (v *Visits) visited(q probe.Question, visit probe.Visit) {
 	if _, err := v.s.Append(context.Background(), visit.Records(v.s.key, q.Reported)...); err != nil {
 		v.logger.Warn("visit not logged", "host", q.Link.Host(), "err", err)
 	}
-	if v.leads.learn(&visit, v.s.clock.now()) {
-		v.s.recent.renew(q.Link)
+	if from, to, ok := led(&visit); ok {
+		v.leads.learn(v.leads.hash(from), to, v.s.clock.now())
+		v.s.recent.touchHost(from.Host())
+		v.tellLead(toldLead{From: v.leads.hash(from), Host: from.Host(), To: to.String()})
 	}
 	if !visit.ID.IsZero() {
 		v.mu.Lock()
