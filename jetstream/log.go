@@ -161,6 +161,8 @@ const (
 	// What one request to the server asks for; a message more than that may come.
 	requestMessages = 2048
 	requestBytes    = 4 << 20
+	// Reading that much may take so long, also from a slow disk.
+	fetchTime = 8 * time.Second
 	// Who was told that the log has grown may be faster than this node's
 	// copy: it looks again, soon at first.
 	minLook = time.Millisecond
@@ -185,85 +187,74 @@ func (n *Node) read(ctx context.Context, after, end uint64) iter.Seq2[[]evidence
 	return func(yield func([]evidence.Entry, error) bool) {
 		ctx, cancel := n.mortal(context.WithCancel(ctx))
 		defer cancel()
-		fail := func() { // the context is done
-			if err := context.Cause(ctx); end != forEver || errors.Is(err, evidence.ErrClosed) {
-				yield(nil, err)
-			}
-		}
-		look := minLook
-		begun := time.Now()
-		var last error // of the newest request
-		var piece []evidence.Entry
+		look, begun := minLook, time.Now()
 		for after < end {
 			woken := n.woken.wait() // before looking: what is said meanwhile is not missed
-			grown := false
-			last = nil
-			for msg, err := range n.request(ctx, after>>messageBits+1) {
-				if err != nil {
-					if ctx.Err() != nil {
-						break
-					}
-					if _, bad := errors.AsType[*MessageError](err); bad || errors.Is(err, evidence.ErrTrimmed) {
-						yield(nil, err)
-						return
-					}
-					last = err
-					break
-				}
-				if msg.last > end {
+			var piece []evidence.Entry
+			var err error
+			from := after
+			for msg, e := range n.request(ctx, after>>messageBits+1, look == maxLook) {
+				if err = e; err != nil || msg.last > end {
 					break
 				}
 				entries := msg.entries
 				if i := slices.IndexFunc(entries, func(e evidence.Entry) bool { return e.Seq > after }); i > 0 {
 					entries = entries[i:]
 				}
-				grown, after = true, msg.last
+				after = msg.last
 				if len(piece) > 0 && len(piece)+len(entries) > pieceEntries {
 					if !yield(piece, nil) {
 						return
 					}
 					piece = nil
 				}
-				if piece = append(piece, entries...); len(piece) >= pieceEntries {
-					if !yield(piece, nil) {
-						return
-					}
-					piece = nil
+				if piece == nil {
+					piece = entries // most often a large message is a piece
+				} else {
+					piece = append(piece, entries...)
 				}
 			}
-			if len(piece) > 0 {
-				if !yield(piece, nil) {
+			if len(piece) > 0 && !yield(piece, nil) {
+				return
+			}
+			if ctx.Err() == nil {
+				if errors.Is(err, evidence.ErrTrimmed) {
+					err = evidence.ErrTrimmed // a message too old is no damage
+				}
+				if _, bad := errors.AsType[*MessageError](err); bad || err == evidence.ErrTrimmed {
+					yield(nil, err)
 					return
 				}
-				piece = nil
+				if after > from {
+					look, begun = minLook, time.Now()
+					continue
+				}
+				if end != forEver && time.Since(begun) > n.patience {
+					err = cmp.Or(err, errBehind)
+					yield(nil, fmt.Errorf("this node reads the log up to message %d of %d only: %w", after>>messageBits, end>>messageBits, err))
+					return
+				}
+				t := time.NewTimer(look)
+				select {
+				case <-woken:
+					look = minLook
+				case <-t.C:
+					look = min(2*look, maxLook)
+				case <-ctx.Done():
+				}
+				t.Stop()
 			}
 			if ctx.Err() != nil {
-				fail()
-				return
-			}
-			if grown {
-				look, begun = minLook, time.Now()
-				continue
-			}
-			if end != forEver && time.Since(begun) > n.patience {
-				if last == nil {
-					last = errors.New("its copy is behind")
+				if err := context.Cause(ctx); end != forEver || errors.Is(err, evidence.ErrClosed) {
+					yield(nil, err)
 				}
-				yield(nil, fmt.Errorf("this node reads the log up to message %d of %d only: %w", after>>messageBits, end>>messageBits, last))
-				return
-			}
-			select {
-			case <-woken:
-				look = minLook
-			case <-time.After(look):
-				look = min(2*look, maxLook)
-			case <-ctx.Done():
-				fail()
 				return
 			}
 		}
 	}
 }
+
+var errBehind = errors.New("its copy is behind")
 
 // message is one of the log, taken apart.
 type message struct {
@@ -273,48 +264,35 @@ type message struct {
 
 // request yields the messages from a number on that the server gives at one
 // request, in order and without a gap. No message is no error: this node knows
-// the log no further.
-func (n *Node) request(ctx context.Context, from uint64) iter.Seq2[message, error] {
+// the log no further. But if it is thought to, and so is the case for a while
+// (stuck), the message is taken from the leader.
+func (n *Node) request(ctx context.Context, from uint64, stuck bool) iter.Seq2[message, error] {
 	return func(yield func(message, error) bool) {
-		body, err := json.Marshal(struct {
-			Seq      uint64 `json:"seq"`
-			Batch    int    `json:"batch"`
-			MaxBytes int    `json:"max_bytes"`
-		}{from, requestMessages, requestBytes})
+		// Numbers stand in headers, which take more time than all the rest. They
+		// are not needed if there is no gap, which the number of the last one tells.
+		msgs, last, err := n.fetch(ctx, from, false)
+		gap := err == nil && last != from+uint64(len(msgs))-1
+		if gap {
+			msgs, _, err = n.fetch(ctx, from, true)
+		}
+		if s := n.state.Load(); err == nil && len(msgs) == 0 && stuck && s != nil && s.lag == 0 && s.last>>messageBits >= from {
+			entries, err := n.ofLeader(ctx, from, errors.New("it cannot be read"))
+			yield(message{from << messageBits, entries}, err)
+			return
+		}
 		if err != nil {
 			yield(message{}, err)
 			return
 		}
-		inbox := n.reads.NewRespInbox()
-		sub, err := n.reads.SubscribeSync(inbox)
-		if err == nil {
-			defer sub.Unsubscribe()
-			err = n.reads.PublishRequest("$JS.API.DIRECT.GET."+n.evidenceStream(), inbox, body)
-		}
-		if err != nil {
-			yield(message{}, err)
-			return
-		}
-		for next := from; ; next++ {
-			try, cancel := context.WithTimeout(ctx, attempt)
-			msg, err := sub.NextMsgWithContext(try)
-			cancel()
-			if err != nil {
-				yield(message{}, err)
-				return
-			}
-			switch status := msg.Header.Get("Status"); status {
-			case "":
-			case "204", "404": // the end of what there is; there is nothing
-				return
-			default:
-				yield(message{}, fmt.Errorf("status %s %s", status, msg.Header.Get("Description")))
-				return
-			}
-			num, err := strconv.ParseUint(msg.Header.Get(jetstream.SequenceHeader), 10, 64-messageBits)
-			if err != nil || num < next {
-				yield(message{}, fmt.Errorf("message %q came where %d was asked for", msg.Header.Get(jetstream.SequenceHeader), next))
-				return
+		next := from
+		for _, msg := range msgs {
+			num := next
+			if gap {
+				header := msg.Header.Get(jetstream.SequenceHeader)
+				if num, err = strconv.ParseUint(header, 10, 64-messageBits); err != nil || num < next {
+					yield(message{}, fmt.Errorf("message %q came where %d was asked for", header, next))
+					return
+				}
 			}
 			for ; next < num; next++ { // this copy has lost it, or it was too old: nobody may delete
 				entries, err := n.ofLeader(ctx, next, evidence.ErrTrimmed)
@@ -324,14 +302,55 @@ func (n *Node) request(ctx context.Context, from uint64) iter.Seq2[message, erro
 			}
 			entries, err := evidence.ReadBatch(msg.Data, num<<messageBits)
 			if err != nil {
-				if entries, err = n.ofLeader(ctx, num, err); err != nil {
-					yield(message{}, err)
-					return
-				}
+				entries, err = n.ofLeader(ctx, num, err)
 			}
-			if !yield(message{num << messageBits, entries}, nil) {
+			if !yield(message{num << messageBits, entries}, err) || err != nil {
 				return
 			}
+			next = num + 1
+		}
+	}
+}
+
+// fetch gives the messages from a number on that the server gives at one
+// request, with their headers if wanted, and the number of the last of them:
+// from-1 if there is none.
+func (n *Node) fetch(ctx context.Context, from uint64, headers bool) (msgs []*nats.Msg, last uint64, err error) {
+	body, err := json.Marshal(struct {
+		Seq       uint64 `json:"seq"`
+		Batch     int    `json:"batch"`
+		MaxBytes  int    `json:"max_bytes"`
+		NoHeaders bool   `json:"no_hdr"`
+	}{from, requestMessages, requestBytes, !headers})
+	if err != nil {
+		return nil, 0, err
+	}
+	inbox := n.reads.NewRespInbox()
+	sub, err := n.reads.SubscribeSync(inbox)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer sub.Unsubscribe()
+	if err := n.reads.PublishRequest("$JS.API.DIRECT.GET."+n.evidenceStream(), inbox, body); err != nil {
+		return nil, 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, attempt+fetchTime)
+	defer cancel()
+	for {
+		msg, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		switch status := msg.Header.Get("Status"); status {
+		case "":
+			msgs = append(msgs, msg)
+		case "404":
+			return nil, from - 1, nil
+		case "204": // the end of what is given at once
+			last, err = strconv.ParseUint(msg.Header.Get(jetstream.LastSequenceHeader), 10, 64)
+			return msgs, last, err
+		default:
+			return nil, 0, fmt.Errorf("status %s %s", status, msg.Header.Get("Description"))
 		}
 	}
 }
