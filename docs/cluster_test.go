@@ -1,0 +1,146 @@
+//go:build clients
+
+package docs_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// machines are servers that share a log.
+type machines struct {
+	t       *testing.T
+	dirs    []string
+	configs []string
+	servers []server
+}
+
+const clusterToken = "0123456789abcdef0123"
+
+// newMachines gives each configuration a directory with a copy of the same keys.
+func newMachines(t *testing.T, configs ...string) *machines {
+	t.Helper()
+	m := &machines{t: t, configs: configs, servers: make([]server, len(configs))}
+	first := t.TempDir()
+	command(t, headlight, "keys", "make", "-data", filepath.Join(first, "data"))
+	token := filepath.Join(first, "tokens")
+	if err := os.WriteFile(token, []byte("ann operator/ann "+clusterToken+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range configs {
+		dir := filepath.Join(t.TempDir(), "machine")
+		if err := os.CopyFS(dir, os.DirFS(first)); err != nil {
+			t.Fatal(err)
+		}
+		m.dirs = append(m.dirs, dir)
+		m.configs[i] = fmt.Sprintf("data = %q\nlisten = \"127.0.0.1:0\"\n[tokens]\nfile = %q\n%s", filepath.Join(dir, "data"), token, configs[i])
+	}
+	return m
+}
+
+func (m *machines) start(i int) {
+	m.t.Helper()
+	m.servers[i] = server{daemon: run(m.t, m.dirs[i], headlight, "serve", "-config", write(m.t, filepath.Join(m.dirs[i], "headlight.toml"), m.configs[i]))}
+}
+
+// ready waits until a machine can be told something.
+func (m *machines) ready(i int) {
+	m.t.Helper()
+	s := &m.servers[i]
+	await(m.t, "machine "+fmt.Sprint(i)+" is ready", func() bool {
+		line := lineWith(s.out.String(), "listens on")
+		if line == "" {
+			return false
+		}
+		s.url = strings.Fields(line)[2]
+		resp, err := http.Get(s.url + "/readyz")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+func (m *machines) report(i int, url string) {
+	m.t.Helper()
+	token := write(m.t, filepath.Join(m.dirs[i], "token"), clusterToken)
+	m.servers[i].headlight("report", "-token-file", token, "-as", "phishing", url)
+}
+
+func (m *machines) knows(i int, url string) {
+	m.t.Helper()
+	await(m.t, "machine "+fmt.Sprint(i)+" knows "+url, func() bool {
+		return strings.Contains(m.servers[i].headlight("check", url), "dangerous")
+	})
+}
+
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	page := open(t, "cluster.md")
+	// A random net of the loopback's: nobody else listens there meanwhile.
+	network := fmt.Sprintf("127.%d.%d.", 1+rand.IntN(250), rand.IntN(250))
+	var configs []string
+	for i := range 3 {
+		here := fmt.Sprintf("listen = \"%s%d:7420\"", network, i+1)
+		configs = append(configs, page.file("headlight.toml", "10.0.0.", network, "listen = \""+network+"1:7420\"", here))
+	}
+	m := newMachines(t, configs...)
+	for i := range m.servers {
+		m.start(i)
+	}
+	for i := range m.servers {
+		m.ready(i)
+	}
+	m.report(0, "http://bad.example/login")
+	m.knows(1, "http://bad.example/login")
+	m.knows(2, "http://bad.example/login")
+	m.servers[0].stop(syscall.SIGKILL)
+	m.report(1, "http://worse.example/login")
+	m.knows(2, "http://worse.example/login")
+	m.start(0)
+	m.ready(0)
+	m.knows(0, "http://worse.example/login")
+}
+
+func TestClusterOnNATS(t *testing.T) {
+	t.Parallel()
+	page := open(t, "cluster.md")
+	nats := filepath.Join(t.TempDir(), "nats-server")
+	command(t, "go", "build", "-o", nats, "github.com/nats-io/nats-server/v2")
+	network := fmt.Sprintf("127.%d.%d.", 1+rand.IntN(250), rand.IntN(250))
+	for i := range 3 {
+		dir := t.TempDir()
+		run(t, dir, nats, "-c", write(t, filepath.Join(dir, "nats.conf"), fmt.Sprintf(`
+server_name: n%d
+listen: "%s%[3]d:4222"
+max_payload: 9MB
+jetstream { store_dir: %[4]q, sync_interval: always }
+cluster { name: test, listen: "%[2]s%[3]d:6222", routes: ["nats://%[2]s5:6222", "nats://%[2]s6:6222", "nats://%[2]s7:6222"] }
+`, i, network, i+5, dir)))
+	}
+	var configs []string
+	for _, name := range []string{"a", "b", "c"} {
+		configs = append(configs, page.file("headlight-nats.toml", "10.0.0.", network, `"a"`, `"`+name+`"`))
+	}
+	m := newMachines(t, configs...)
+	for i := range m.servers {
+		m.start(i)
+	}
+	for i := range m.servers {
+		m.ready(i)
+	}
+	m.report(0, "http://bad.example/login")
+	m.knows(1, "http://bad.example/login")
+	m.knows(2, "http://bad.example/login")
+	m.servers[2].stop(syscall.SIGTERM)
+	if out := m.servers[2].out.String(); strings.Contains(out, "level=ERROR") {
+		t.Errorf("it ended with\n%s", out)
+	}
+}
