@@ -106,3 +106,18 @@ func TestServersOfOthersComeAndGo(t *testing.T) {
 		t.Errorf("got %v, want ErrClosed", err)
 	}
 }
+
+// One server cannot keep a log three times, and says so.
+func TestAServerThatIsTooFew(t *testing.T) {
+	t.Parallel()
+	srv := foreign(t, t.TempDir(), server.RANDOM_PORT, 9<<20)
+	n, err := jetstream.Connect(t.Context(), address(srv), jetstream.ConnectConfig{Name: "here", Replicas: 3, Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close() })
+	n.SetPatience(5 * time.Second)
+	if _, err = n.Append(t.Context(), record(1)); err == nil || !strings.Contains(err.Error(), "the log cannot be made on the NATS servers: replicas > 1 not supported") {
+		t.Errorf("an append: %v", err)
+	}
+}

@@ -88,7 +88,8 @@ type Node struct {
 	ctx       context.Context // ends with Close
 	end       context.CancelFunc
 	running   sync.WaitGroup
-	prepared  chan struct{} // closed when the streams are there and identity is set
+	prepared  chan struct{}                      // closed when the streams are there and identity is set
+	refused   atomic.Pointer[jetstream.APIError] // why they are not; nil if that is not known
 	identity  string
 	state     atomic.Pointer[state]
 	damaged   rate.Sometimes // tells of damage to this node's copy

@@ -153,6 +153,9 @@ func (n *Node) Ready() error {
 		if here := len(n.here()); here < len(n.nodes) {
 			return fmt.Errorf("%w: %d of %d nodes are here, and a first start needs all", errNoLeader, here, len(n.nodes))
 		}
+		if refused := n.refused.Load(); refused != nil && n.nodes == nil {
+			return fmt.Errorf("the log cannot be made on the NATS servers: %s", refused.Description)
+		}
 		return errNoLeader
 	}
 	if s := n.state.Load(); s == nil || s.err != nil {

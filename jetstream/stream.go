@@ -73,6 +73,9 @@ func (n *Node) prepare() {
 			close(n.prepared)
 			return
 		}
+		if refused, ok := errors.AsType[*jetstream.APIError](err); ok {
+			n.refused.Store(refused) // by servers that are set up for less, say
+		}
 		n.log.Debug("streams are not there yet", "err", err)
 		sleep(n.ctx, 2*pause)
 	}

@@ -97,7 +97,7 @@ func DefaultConfig() *Config {
 		Hosts:   []string{},
 		Tokens:  TokensConfig{Appeals: true},
 		Limits:  LimitsConfig{Rate: 100, ScanBytes: 32 << 20},
-		Cluster: ClusterConfig{Nodes: []string{}, Machines: 3},
+		Cluster: ClusterConfig{Nodes: []string{}, Machines: 3, Replicas: 3},
 		Netmap:  NetmapConfig{Files: []string{}},
 		Probe:   defaultProbeConfig(),
 		Lists:   ListsConfig{Every: duration(time.Minute)},

@@ -27,6 +27,7 @@ type ClusterConfig struct {
 	Credentials string   `toml:"credentials"`
 	Name        string   `toml:"name"`
 	Machines    int      `toml:"machines"`
+	Replicas    int      `toml:"replicas"`
 }
 
 // enabled says whether there are others.
@@ -47,7 +48,7 @@ func (c *ClusterConfig) machines() int {
 func (c *ClusterConfig) join(ctx context.Context, dir string, key *evidence.Key, keep time.Duration, logger *slog.Logger) (*jetstream.Node, error) {
 	if c.NATS != "" {
 		return jetstream.Connect(ctx, c.NATS, jetstream.ConnectConfig{
-			Name: c.Name, Credentials: c.Credentials, Machines: c.Machines, Keep: keep, Logger: logger,
+			Name: c.Name, Credentials: c.Credentials, Machines: c.Machines, Replicas: c.Replicas, Keep: keep, Logger: logger,
 		})
 	}
 	return jetstream.Start(ctx, jetstream.Config{
@@ -83,7 +84,7 @@ func (c *ClusterConfig) set(nodes, nats string) error {
 	}
 	flag := "cluster"
 	if nodes != "" {
-		*c = ClusterConfig{Machines: c.Machines}
+		*c = ClusterConfig{Machines: c.Machines, Replicas: c.Replicas}
 		for n := range strings.SplitSeq(nodes, ",") {
 			c.Nodes = append(c.Nodes, strings.TrimSpace(n))
 		}
@@ -150,6 +151,9 @@ func (c *ClusterConfig) validateNATS() (key string, err error) {
 	}
 	if c.Machines < 2 || c.Machines > 100 {
 		return "machines", fmt.Errorf("%d is not between 2 and 100", c.Machines)
+	}
+	if c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {
+		return "replicas", fmt.Errorf("%d is not 1, 3 or 5", c.Replicas)
 	}
 	return "", nil
 }
