@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // nodes are three servers that share a log, each with a directory of its own.
@@ -181,6 +183,121 @@ func TestKilledNodes(t *testing.T) {
 			t.Errorf("the logs of nodes 0 and %d differ", i)
 		}
 	}
+}
+
+// Nodes that see the same links in the same second are killed while they visit: no
+// site is visited twice, and the nodes that are left visit.
+func TestKilledNodesVisitOnce(t *testing.T) {
+	t.Parallel()
+	rounds := max(crashes(t)/3, 3)
+	const sites = 12 // a round, each at an address of its own
+	n := newNodes(t)
+
+	var mu sync.Mutex
+	heads := make(map[string]int)
+	l, err := net.Listen("tcp4", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		heads[r.Host]++
+	})}
+	go web.Serve(l)
+	t.Cleanup(func() { web.Close() })
+	port := l.Addr().(*net.TCPAddr).Port
+	addr := func(site int) string { return fmt.Sprintf("127.77.%d.%d", site/200, 1+site%200) }
+	var allow []string
+	for site := range rounds * sites {
+		allow = append(allow, fmt.Sprintf("%q", fmt.Sprint(addr(site), ":", port)))
+	}
+	names, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolver := &dns.Server{PacketConn: names, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetReply(q)
+		var site int
+		if _, err := fmt.Sscanf(q.Question[0].Name, "site%d.test.", &site); err == nil && q.Question[0].Qtype == dns.TypeA {
+			h := dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 300}
+			m.Answer = append(m.Answer, &dns.A{Hdr: h, A: net.ParseIP(addr(site))})
+		}
+		w.WriteMsg(m)
+	})}
+	go resolver.ActivateAndServe()
+	t.Cleanup(func() { resolver.Shutdown() })
+	for i := range n.servers {
+		n.dir = n.dirs[i]
+		n.write("headlight.toml", fmt.Sprintf("[probe]\nmode = \"head\"\nabout = \"https://linkcheck.example/visits\"\nfrom = \"abuse@linkcheck.example\"\n"+
+			"jitter = \"0\"\nresolver = %q\nallow = [%s]\n", names.LocalAddr(), strings.Join(allow, ", ")))
+		n.start(i)
+	}
+	for i := range n.servers {
+		n.ready(i)
+	}
+
+	visited := func(round int) (sum int) {
+		mu.Lock()
+		defer mu.Unlock()
+		for site := round * sites; site < (round+1)*sites; site++ {
+			sum += heads[fmt.Sprintf("site%d.test:%d", site, port)]
+		}
+		return sum
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for round := range rounds {
+		var links []string
+		for site := round * sites; site < (round+1)*sites; site++ {
+			links = append(links, fmt.Sprintf("%q", fmt.Sprintf("http://site%d.test:%d/page", site, port)))
+		}
+		for _, s := range n.servers {
+			resp, err := http.Post(s.url+"/v1/check", "application/json", strings.NewReader(`{"links":[`+strings.Join(links, ",")+`]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+		begun := 1 + n.rand.IntN(sites/2)
+		for range 12000 {
+			if visited(round) >= begun {
+				break
+			}
+			<-tick.C
+		}
+		i := n.rand.IntN(3)
+		n.end(i, syscall.SIGKILL)
+		n.start(i)
+		n.ready(i)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for host, times := range heads {
+		if times != 1 {
+			t.Errorf("%s was visited %d times", host, times)
+		}
+	}
+	t.Logf("%d of %d sites were visited in %d rounds", len(heads), rounds*sites, rounds)
+}
+
+// ready waits until a node can be told something.
+func (n *nodes) ready(i int) {
+	n.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range 12000 {
+		resp, err := http.Get(n.servers[i].url + "/readyz")
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return
+		}
+		<-tick.C
+	}
+	n.t.Fatalf("node %d is not ready within a minute: %s", i, n.servers[i].log)
 }
 
 // same waits until a node has all that any node acknowledged.
