@@ -362,7 +362,7 @@ func (f *follower) failure() error {
 	case f.trouble != nil:
 		return f.trouble
 	case f.at.Shared < f.target || f.at.Cluster == "":
-		return fmt.Errorf("the cluster's log is being folded: at %d of %d", f.at.Shared, f.target)
+		return fmt.Errorf("the cluster's log is being folded: %d entries so far", f.at.Sequence)
 	}
 	return nil
 }
