@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"headlight.example/evidence"
 )
@@ -18,8 +19,8 @@ func BenchmarkAppend(b *testing.B) {
 			for i := range rs {
 				rs[i] = record(i)
 			}
-			if _, err := c.node[0].Append(b.Context(), rs...); err != nil {
-				b.Fatal(err)
+			for _, n := range c.node {
+				awaitReady(b, n)
 			}
 			b.ResetTimer()
 			var done atomic.Int64
@@ -36,6 +37,32 @@ func BenchmarkAppend(b *testing.B) {
 			}
 			wg.Wait()
 			b.ReportMetric(float64(b.N*test.records)/b.Elapsed().Seconds(), "records/s")
+		})
+	}
+}
+
+func BenchmarkClaim(b *testing.B) {
+	for _, claimants := range []int{1, 64} {
+		b.Run(fmt.Sprintf("%d_claimants", claimants), func(b *testing.B) {
+			c := startCluster(b, 3)
+			for _, n := range c.node {
+				awaitReady(b, n)
+			}
+			b.ResetTimer()
+			var done atomic.Int64
+			var wg sync.WaitGroup
+			for i := range claimants {
+				wg.Go(func() {
+					for n := done.Add(1); n <= int64(b.N); n = done.Add(1) {
+						if ours, err := c.node[i%3].Claim(b.Context(), fmt.Sprint(n), time.Minute); err != nil || !ours {
+							b.Error(ours, err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "claims/s")
 		})
 	}
 }

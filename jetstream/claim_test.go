@@ -14,7 +14,7 @@ import (
 func TestOfThreeThatClaimAtOnceOneGetsIt(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3)
-	const rounds, each = 100, 2
+	const rounds, each = 50, 2
 	for round := range rounds {
 		key := fmt.Sprintf("%064x", round)
 		winners := make([]atomic.Int32, 3)
@@ -42,10 +42,8 @@ func TestOfThreeThatClaimAtOnceOneGetsIt(t *testing.T) {
 
 func TestAClaimExpiresUnlessItIsRenewed(t *testing.T) {
 	t.Parallel()
-	at := addrs(t, 1)
-	n := startNode(t, jetstream.Config{Dir: t.TempDir(), Listen: at[0], Nodes: at})
-	t.Cleanup(func() { n.Close() })
-	o := n.Rename("other")
+	c := startCluster(t, 3)
+	n, o := c.node[0], c.node[1]
 	claim := func(n *jetstream.Node, d time.Duration) bool {
 		t.Helper()
 		ours, err := n.Claim(t.Context(), "a", d)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	natsjs "github.com/nats-io/nats.go/jetstream"
 
 	"headlight.example/evidence"
 	"headlight.example/evidence/logtest"
@@ -34,7 +36,12 @@ func foreign(t *testing.T, dir string, port, maxPayload int) *server.Server {
 
 func connect(t *testing.T, url, prefix string) *jetstream.Node {
 	t.Helper()
-	cfg := jetstream.ConnectConfig{Name: "here", Replicas: 1, Logger: quiet()}
+	return connectReplicas(t, url, prefix, 1)
+}
+
+func connectReplicas(t *testing.T, url, prefix string, replicas int) *jetstream.Node {
+	t.Helper()
+	cfg := jetstream.ConnectConfig{Name: "here", Replicas: replicas, Logger: quiet()}
 	n, err := jetstream.Connect(t.Context(), url, cfg.WithPrefix(prefix))
 	if err != nil {
 		t.Fatal(err)
@@ -107,17 +114,23 @@ func TestServersOfOthersComeAndGo(t *testing.T) {
 	}
 }
 
-// One server cannot keep a log three times, and says so.
-func TestAServerThatIsTooFew(t *testing.T) {
+func TestReadyTellsWhyThereIsNoLog(t *testing.T) {
 	t.Parallel()
-	srv := foreign(t, t.TempDir(), server.RANDOM_PORT, 9<<20)
-	n, err := jetstream.Connect(t.Context(), address(srv), jetstream.ConnectConfig{Name: "here", Replicas: 3, Logger: quiet()})
+	srv := foreign(t, t.TempDir(), server.RANDOM_PORT, 1<<20)
+	awaitError(t, connectReplicas(t, address(srv), "three", 0),
+		"the cluster's log has no leader at the moment (nats: API error: code=500 err_code=10074 description=replicas > 1 not supported")
+	conn, err := nats.Connect(address(srv))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { n.Close() })
-	n.SetPatience(5 * time.Second)
-	if _, err = n.Append(t.Context(), record(1)); err == nil || !strings.Contains(err.Error(), "the log cannot be made on the NATS servers: replicas > 1 not supported") {
-		t.Errorf("an append: %v", err)
+	defer conn.Close()
+	js, err := natsjs.New(conn)
+	if err != nil {
+		t.Fatal(err)
 	}
+	if _, err := js.CreateStream(t.Context(), natsjs.StreamConfig{Name: "theirs-evidence", Subjects: []string{"theirs.evidence"}}); err != nil {
+		t.Fatal(err)
+	}
+	awaitError(t, connect(t, address(srv), "theirs"),
+		"the cluster's log has no leader at the moment (stream theirs-evidence is not Headlight's")
 }

@@ -25,10 +25,13 @@ func (n *Node) Beside(ctx context.Context, prefix string) *Node {
 // Log is a node without its other sides, and without Close.
 type Log struct{ evidence.Log }
 
-// Rename gives a node of another name on the connections and streams of n.
-func (n *Node) Rename(name string) *Node {
-	return &Node{name: name, replicas: n.replicas, log: n.log, prefix: n.prefix, js: n.js,
-		conn: n.conn, reads: n.reads, ctx: n.ctx, prepared: n.prepared, patience: n.patience}
+// SetPatience sets how long calls without a deadline wait; before there are any.
+func (n *Node) SetPatience(d time.Duration) { n.patience = d }
+
+// WithPrefix gives a config with streams of other names.
+func (c ConnectConfig) WithPrefix(prefix string) ConnectConfig {
+	c.prefix = prefix
+	return c
 }
 
 // MaxAge is how long the shared log keeps a message.
@@ -53,13 +56,4 @@ func (n *Node) info(t testing.TB) *jetstream.StreamInfo {
 		t.Fatal(err)
 	}
 	return s.CachedInfo()
-}
-
-// SetPatience sets how long calls without a deadline wait; before there are any.
-func (n *Node) SetPatience(d time.Duration) { n.patience = d }
-
-// WithPrefix gives a config with streams of other names.
-func (c ConnectConfig) WithPrefix(prefix string) ConnectConfig {
-	c.prefix = prefix
-	return c
 }

@@ -10,9 +10,10 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/big"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -20,11 +21,12 @@ import (
 	"headlight.example/evidence"
 )
 
-// identity is how nodes know each other: who holds the installation's secret
-// is one of them. From the secret comes a key pair (HKDF-SHA-256, RFC 5869, to
-// the seed of Ed25519, RFC 8032), and both ends of a connection show a
-// certificate of that key and prove, by TLS 1.3, that they hold it. Names and
-// dates of certificates mean nothing here, nor does any authority.
+// identity is how nodes know each other: who holds the installation's secret,
+// and has been given the same list of nodes, is one of them. From both comes a
+// key pair (HKDF-SHA-256, RFC 5869, to the seed of Ed25519, RFC 8032), and both
+// ends of a connection show a certificate of that key and prove, by TLS 1.3,
+// that they hold it. Names and dates of certificates mean nothing here, nor
+// does any authority.
 type identity struct {
 	cert   tls.Certificate
 	public ed25519.PublicKey
@@ -35,8 +37,11 @@ type identity struct {
 // routeLabel parts this use of the secret from others.
 const routeLabel = "headlight cluster routes 1"
 
-func newIdentity(key *evidence.Key, log *slog.Logger) (*identity, error) {
-	seed, err := hkdf.Key(sha256.New, key[:], nil, routeLabel, ed25519.SeedSize)
+func newIdentity(key *evidence.Key, nodes []string, log *slog.Logger) (*identity, error) {
+	// A machine with another list would be one more node to the servers, and a
+	// majority would no longer be what it is.
+	info := routeLabel + "\n" + strings.Join(slices.Sorted(slices.Values(nodes)), "\n")
+	seed, err := hkdf.Key(sha256.New, key[:], nil, info, ed25519.SeedSize)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +75,7 @@ func (id *identity) config() *tls.Config {
 	}
 }
 
-var errStranger = errors.New("the other node has another key")
+var errStranger = errors.New("the other node has another key or another list of nodes")
 
 // verify accepts the holders of the key and nobody else.
 func (id *identity) verify(s tls.ConnectionState) error {
@@ -80,7 +85,8 @@ func (id *identity) verify(s tls.ConnectionState) error {
 		}
 	}
 	id.refuse.Do(func() {
-		id.log.Error("refused a node that has another key: copy keys/ of one node to all of this cluster, and start them again")
+		id.log.Error("refused a node that has another key or another list of nodes: " +
+			"copy keys/ of one node to all of this cluster, give all the same list, and start them again")
 	})
-	return fmt.Errorf("%w: copy keys/ of one node to all", errStranger)
+	return errStranger
 }

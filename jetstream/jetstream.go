@@ -54,7 +54,7 @@ type Config struct {
 	// of which one or two may fail. One alone is not a cluster, but works.
 	Nodes []string
 	// Key is the installation's secret, the same on all nodes: they know each
-	// other by it.
+	// other by it and by the list.
 	Key *evidence.Key
 	// Keep is how long the shared log keeps a record, at least; 0 means for ever.
 	// The node that started last has the say.
@@ -88,9 +88,9 @@ type Node struct {
 	ctx       context.Context // ends with Close
 	end       context.CancelFunc
 	running   sync.WaitGroup
-	prepared  chan struct{}                      // closed when the streams are there and identity is set
-	refused   atomic.Pointer[jetstream.APIError] // why they are not; nil if that is not known
+	prepared  chan struct{} // closed when the streams are there and identity is set
 	identity  string
+	waiting   atomic.Pointer[error] // why the streams are not there yet
 	state     atomic.Pointer[state]
 	damaged   rate.Sometimes // tells of damage to this node's copy
 	closeOnce sync.Once

@@ -68,7 +68,7 @@ func startServer(ctx context.Context, cfg Config, host string, port int, log *sl
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	mutual, err := newIdentity(cfg.Key, log)
+	mutual, err := newIdentity(cfg.Key, cfg.Nodes, log)
 	if err != nil {
 		return nil, err
 	}

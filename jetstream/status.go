@@ -150,13 +150,14 @@ func (n *Node) Ready() error {
 	select {
 	case <-n.prepared:
 	default:
+		err := errNoLeader
 		if here := len(n.here()); here < len(n.nodes) {
-			return fmt.Errorf("%w: %d of %d nodes are here, and a first start needs all", errNoLeader, here, len(n.nodes))
+			err = fmt.Errorf("%w: %d of %d nodes are here, and a first start needs all", err, here, len(n.nodes))
 		}
-		if refused := n.refused.Load(); refused != nil && n.nodes == nil {
-			return fmt.Errorf("the log cannot be made on the NATS servers: %s", refused.Description)
+		if why := n.waiting.Load(); why != nil && !errors.Is(*why, context.DeadlineExceeded) {
+			err = fmt.Errorf("%w (%w)", err, *why)
 		}
-		return errNoLeader
+		return err
 	}
 	if s := n.state.Load(); s == nil || s.err != nil {
 		return errNoLeader

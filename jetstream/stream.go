@@ -73,9 +73,7 @@ func (n *Node) prepare() {
 			close(n.prepared)
 			return
 		}
-		if refused, ok := errors.AsType[*jetstream.APIError](err); ok {
-			n.refused.Store(refused) // by servers that are set up for less, say
-		}
+		n.waiting.Store(&err)
 		n.log.Debug("streams are not there yet", "err", err)
 		sleep(n.ctx, 2*pause)
 	}
