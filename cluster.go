@@ -65,8 +65,8 @@ const (
 	// saveEvery is how often it is noted how far we are. What lies behind is
 	// read twice after a crash, and told apart by counting.
 	saveEvery = 10 * time.Second
-	// retryEvery is how long to wait after a failure that may pass.
-	retryEvery = time.Second
+	// After a failure that may pass it is tried again, after minRetry at first.
+	minRetry, maxRetry = time.Second, time.Minute
 	// stopWait is how long the last records said here are waited for at the end.
 	stopWait = 2 * time.Second
 )
@@ -140,8 +140,12 @@ func (f *follower) start(durable chan<- *batch) {
 	go func() {
 		defer close(f.done)
 		defer close(durable)
-		for ctx.Err() == nil {
+		for wait := minRetry; ctx.Err() == nil; wait = min(2*wait, maxRetry) {
+			begun := time.Now()
 			err := f.run(ctx, durable)
+			if time.Since(begun) > maxRetry {
+				wait = minRetry
+			}
 			if ctx.Err() != nil {
 				return
 			}
@@ -150,10 +154,10 @@ func (f *follower) start(durable chan<- *batch) {
 				f.lost <- err
 				return
 			}
-			f.logger.Warn("the cluster cannot be followed; trying again", "err", err)
+			f.logger.Warn("the cluster cannot be followed", "err", err, "again in", wait)
 			select {
 			case <-ctx.Done():
-			case <-time.After(retryEvery):
+			case <-time.After(wait):
 			}
 		}
 	}()

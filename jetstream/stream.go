@@ -30,8 +30,9 @@ const identityKey = "headlight.identity"
 const retryWindow = 2 * patience
 
 // maxClaims bounds what claims take on disk; a claim takes about 150 bytes there
-// and 460 in memory. When it is reached, claims are refused.
-const maxClaims = 64 << 20
+// and 460 in memory, so that there are a million, as many as package probe
+// remembers. When it is reached, claims are refused.
+const maxClaims = 160 << 20
 
 // maxAge is how long the stream keeps a message: a little longer than the nodes keep
 // its records, which each drops once a day.
