@@ -132,10 +132,19 @@ func TestWithoutAMajorityNothingIsAcknowledged(t *testing.T) {
 	n := c.node[0]
 	n.SetPatience(2 * time.Second)
 	sameLog(t, n, c.node[1], 3)
+	for n.Status().Last < 3<<16 {
+		<-time.After(20 * time.Millisecond)
+	}
 	c.stop(1)
 	c.stop(2)
 	const want = "no quorum: 1 of 3 nodes are here"
 	awaitError(t, n, want)
+	if es := follow(t, n, 3); len(es) != 3 {
+		t.Errorf("what is on its own disk: %d entries, want 3", len(es))
+	}
+	if s := n.Status(); s.Last < 3<<16 {
+		t.Errorf("got %+v, though the node knew more", s)
+	}
 	var wg sync.WaitGroup
 	check := func(what string, call func(context.Context) error) {
 		wg.Go(func() {
@@ -214,10 +223,10 @@ func TestANodeThatIsNotOfTheClusterIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
-		change func(*jetstream.Config)
+		change func(*testing.T, *jetstream.Config)
 	}{
-		{"another key", func(cfg *jetstream.Config) { cfg.Key = &evidence.Key{4, 5, 6} }},
-		{"another list", func(cfg *jetstream.Config) {
+		{"another key", func(_ *testing.T, cfg *jetstream.Config) { cfg.Key = &evidence.Key{4, 5, 6} }},
+		{"another list", func(t *testing.T, cfg *jetstream.Config) {
 			cfg.Nodes = slices.Concat(cfg.Nodes, addrs(t, 2)) // of five, with the three
 		}},
 	} {
@@ -230,7 +239,7 @@ func TestANodeThatIsNotOfTheClusterIsRefused(t *testing.T) {
 				logs[i] = &lines{wake: make(chan struct{}, 1)}
 				cfg.Logger = slog.New(slog.NewTextHandler(logs[i], nil))
 				if i == 2 {
-					test.change(&cfg)
+					test.change(t, &cfg)
 				}
 				c.node[i] = startNode(t, cfg)
 				defer c.stop(i)

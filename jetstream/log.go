@@ -144,10 +144,12 @@ func (n *Node) Entries(ctx context.Context, after uint64) iter.Seq2[evidence.Ent
 // Follow yields the entries with a sequence above after, in order, each once,
 // and waits for more until ctx is done, which ends it without an error. What
 // is there comes at once, in pieces of whole messages: about 4,096 entries,
-// more only if one message has more. It reads this node's disk and goes on
-// when there is no majority, as far as the node knows the log; it survives
-// the loss of leaders and connections. An error ends it: [evidence.ErrClosed],
-// [evidence.ErrTrimmed] if what comes next is older than Config.Keep, or a message that cannot be read, a [*MessageError].
+// more only if one message has more. It reads this node's disk, and gives what
+// is there also when the majority has gone; but a node that starts without one
+// reads nothing until it comes. It survives the loss of leaders and
+// connections. An error ends it: [evidence.ErrClosed], [evidence.ErrTrimmed] if
+// what comes next is older than Config.Keep, or a message that cannot be read, a
+// [*MessageError].
 func (n *Node) Follow(ctx context.Context, after uint64) iter.Seq2[[]evidence.Entry, error] {
 	return n.read(ctx, after, forEver)
 }

@@ -168,19 +168,18 @@ func (p *process) kill() {
 	p.cmd.Wait()
 }
 
-// Nodes that append are killed at random moments: one after the other, while
-// the others go on, and all at once. JETSTREAM_TEST_KILLS sets how often all
-// three are killed, and before each time one after the other; by default, one
-// is killed, and then all.
+// Nodes that append are killed at random moments: one, while the others go on,
+// two, and all at once. JETSTREAM_TEST_KILLS sets how often all three are killed,
+// and before each time one and two, twice; by default, one is, and then all.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	rounds, victims := 1, 1
+	rounds, victims := 1, []int{1}
 	if s := os.Getenv("JETSTREAM_TEST_KILLS"); s != "" {
 		var err error
 		if rounds, err = strconv.Atoi(s); err != nil {
 			t.Fatal(err)
 		}
-		victims = 3
+		victims = []int{1, 2, 1, 2}
 	}
 	c := &cluster{t: t, nodes: addrs(t, 3), dir: t.TempDir(), node: make([]*jetstream.Node, 3)}
 	var all []*process // that ever were
@@ -193,14 +192,21 @@ func TestKill(t *testing.T) {
 		for i := range nodes {
 			start(i)
 		}
-		for _, i := range rand.Perm(3)[:victims] {
+		for _, n := range victims {
 			for _, p := range nodes {
 				p.await(t, 20)
 			}
 			wait(time.Duration(rand.IntN(100)) * time.Millisecond)
-			nodes[i].kill()
-			nodes[(i+1)%3].await(t, 20) // two of three go on
-			start(i)
+			killed := rand.Perm(3)[:n]
+			for _, i := range killed {
+				nodes[i].kill()
+			}
+			if n == 1 {
+				nodes[(killed[0]+1)%3].await(t, 20) // two of three go on
+			}
+			for _, i := range killed {
+				start(i)
+			}
 		}
 		for _, p := range nodes {
 			p.await(t, 20)

@@ -70,7 +70,12 @@ func (n *Node) look() state {
 	defer cancel()
 	info, err := n.led(ctx)
 	if err != nil {
-		return state{err: err}
+		var s state
+		if before := n.state.Load(); before != nil {
+			s = *before
+		}
+		s.err, s.leader = err, ""
+		return s
 	}
 	s := state{last: info.State.LastSeq << messageBits, bytes: info.State.Bytes, leader: n.name}
 	if c := info.Cluster; c != nil && c.Leader != "" {
