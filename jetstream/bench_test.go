@@ -67,10 +67,10 @@ func BenchmarkClaim(b *testing.B) {
 	}
 }
 
-// Reading a log from the beginning, on the node's own disk.
+// Reading a log from the beginning, on the node's own disk. Small appends share messages.
 func BenchmarkFollow(b *testing.B) {
 	for _, size := range []int{1, 1000} {
-		b.Run(fmt.Sprintf("%d_records_a_message", size), func(b *testing.B) {
+		b.Run(fmt.Sprintf("appends_of_%d", size), func(b *testing.B) {
 			c := startCluster(b, 3)
 			rs := make([]evidence.Record, size)
 			for i := range rs {
