@@ -238,9 +238,19 @@ func TestMachinesShareWhatIsLearnt(t *testing.T) {
 			})
 		}
 	}
+	// What is too long for one message is told in several, also beside others.
+	const longs = 600 // of 8 KiB
+	for _, svc := range m.svcs[:2] {
+		wg.Go(func() {
+			r := said(t, "feed/long", evidence.Spam, "http://long.example/"+strings.Repeat("x", evidence.MaxKey-len("long.example/")))
+			if _, err := svc.Append(t.Context(), slices.Repeat([]evidence.Record{r}, longs)...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	wg.Wait()
 	close(heard)
-	const total = 1 + 3*speakers*words*size
+	const total = 1 + 3*speakers*words*size + 2*longs
 	for _, svc := range m.svcs {
 		m.await("all folded", func() bool { return applied(t, svc) == total })
 	}

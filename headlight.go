@@ -311,7 +311,9 @@ func (s *Service) CheckMessage(t message.Type, text string) Scan {
 // Append makes records durable and folds them into the table before it
 // returns: what is acknowledged is both on disk and in every later verdict. It
 // returns the sequence of the last one. Zero times become now, times more than
-// a minute ahead of the clock as well.
+// a minute ahead of the clock as well. In a cluster more than 4,096 records, or about
+// 3 MiB, are told in parts: those of others may come between, and an error says
+// nothing of the parts before.
 func (s *Service) Append(ctx context.Context, records ...evidence.Record) (last uint64, err error) {
 	now := s.clock.now().UTC().Truncate(time.Millisecond)
 	for i := range records {
@@ -326,7 +328,15 @@ func (s *Service) Append(ctx context.Context, records ...evidence.Record) (last 
 			return 0, fmt.Errorf("record %d: %w", i, err)
 		}
 	}
-	return s.learn.append(ctx, records)
+	if s.cluster == nil || len(records) == 0 {
+		return s.learn.append(ctx, records)
+	}
+	for part := range parts(records) { // a message of the cluster's log holds no more
+		if last, err = s.learn.append(ctx, part); err != nil {
+			return 0, err
+		}
+	}
+	return last, nil
 }
 
 // Explanation is the whole ladder of a link, and who said what of it.

@@ -3,6 +3,7 @@ package headlight
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,15 +42,47 @@ type learner struct {
 	broken atomic.Pointer[error] // the last append's failure, nil after a success
 }
 
-// maxBatch bounds what one sync makes durable, in records. A thousand amortise
-// the sync; more would only make the first of them wait.
-const maxBatch = 4096
+// maxBatch bounds what one sync makes durable, in records and about in bytes. A
+// thousand records amortise the sync; more would only make the first of them wait.
+// In a cluster it is also what may stand in one message, with a request behind it:
+// evidence.MaxBatch and evidence.MaxBatchBytes.
+const maxBatch, maxBatchBytes = 4096, 3 << 20
+
+// sizeOf is about what a record takes, and not less.
+func sizeOf(r *evidence.Record) int {
+	return 64 + len(r.Rater) + len(r.Subject.Key) + len(r.Object.Key)
+}
+
+// parts yields records in slices that are within the bounds of a batch.
+func parts(records []evidence.Record) iter.Seq[[]evidence.Record] {
+	return func(yield func([]evidence.Record) bool) {
+		for len(records) > 0 {
+			n, size := 0, 0
+			for n < len(records) && n < maxBatch && (n == 0 || size+sizeOf(&records[n]) <= maxBatchBytes) {
+				size += sizeOf(&records[n])
+				n++
+			}
+			if !yield(records[:n:n]) {
+				return
+			}
+			records = records[n:]
+		}
+	}
+}
 
 type request struct {
 	records []evidence.Record
 	last    uint64
 	err     error
 	done    chan struct{}
+}
+
+// size is about how many bytes the records take.
+func (r *request) size() (n int) {
+	for i := range r.records {
+		n += sizeOf(&r.records[i])
+	}
+	return n
 }
 
 type batch struct {
@@ -126,12 +159,14 @@ func (l *learner) write() {
 // gather adds to a request those that wait behind it.
 func (l *learner) gather(r *request) *batch {
 	b := &batch{requests: []*request{r}, records: r.records}
-	for len(b.records) < maxBatch {
+	size := r.size()
+	for len(b.records) < maxBatch && size < maxBatchBytes {
 		select {
 		case r, ok := <-l.in:
 			if !ok {
 				return b
 			}
+			size += r.size()
 			b.requests = append(b.requests, r)
 			b.records = append(b.records[:len(b.records):len(b.records)], r.records...)
 		default:
