@@ -187,7 +187,7 @@ const (
 	maxSpare = 1 << 20  // bytes kept to be used again: some two thousand usual lines
 	// While more than manyLines arrive for a write, the next one waits until
 	// syncEvery after it or for enoughLines, so that many share an fsync.
-	syncEvery, manyLines, enoughLines = 5 * time.Millisecond, 8, 128
+	syncEvery, manyLines, enoughLines = 8 * time.Millisecond, 8, 256
 	// visitSpan is longer than any visit takes from its id to its last line.
 	visitSpan = 5 * time.Minute
 )
