@@ -121,7 +121,7 @@ func openFollower(cluster Cluster, key *evidence.Key, log *evidence.DiskLog, dir
 		if err == nil {
 			err = fmt.Errorf("it is at entry %d, but the log ends at %d", f.at.Sequence, log.Last())
 		}
-		return nil, fmt.Errorf("%s in %s: %w; remove the directory but keys/, and the node reads everything anew from the cluster", followFile, dir, err)
+		return nil, fmt.Errorf("%s in %s: %w; %s", followFile, dir, err, copyMend)
 	}
 	return f, nil
 }

@@ -39,8 +39,8 @@ func dialTCP(ctx sooner, addr netip.AddrPort) (net.Conn, error) {
 	// acknowledged (tcp(7)).
 	syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 	err = syscall.Connect(fd, to)
-	c := conn{os.NewFile(uintptr(fd), "tcp"), addr} // after that: before, the poller would say that it is closed
-	if err == syscall.EINPROGRESS {
+	c := conn{os.NewFile(uintptr(fd), "tcp"), addr}         // after that: before, the poller would say that it is closed
+	if err == syscall.EINPROGRESS || err == syscall.EINTR { // it goes on in either case: connect(2)
 		err = c.await(ctx, to)
 	}
 	if err != nil {
