@@ -30,33 +30,35 @@ func (n *Node) Claim(ctx context.Context, key string, d time.Duration) (ours boo
 	if d <= 0 {
 		return false, fmt.Errorf("claim of %s for %v", key, d)
 	}
+	holder, err := n.settle(ctx, key, n.name, d)
+	return err == nil && holder == n.name, err
+}
+
+// settle gives who holds a key: value, if it has no holder, and then for d, or for
+// ever if d is 0. If value holds it already, it is for d from now on.
+func (n *Node) settle(ctx context.Context, key, value string, d time.Duration) (holder string, err error) {
 	ctx, cancel := n.bound(ctx)
 	defer cancel()
 	if err := n.waitPrepared(ctx); err != nil {
-		return false, err
+		return "", err
 	}
 	subject := n.prefix + ".claims." + key
-	ttl := strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
-	replaces := uint64(0) // the message that this claim takes the place of
+	replaces := uint64(0) // the message that this one takes the place of
 	for {
-		_, err := n.publish(ctx, &nats.Msg{Subject: subject, Data: []byte(n.name), Header: nats.Header{
-			jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(replaces, 10)},
-			jetstream.MsgTTLHeader:              {ttl},
-		}})
-		if err == nil {
-			return true, nil
+		header := nats.Header{jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(replaces, 10)}}
+		if d > 0 {
+			header.Set(jetstream.MsgTTLHeader, strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10))
 		}
+		_, err := n.publish(ctx, &nats.Msg{Subject: subject, Data: []byte(value), Header: header})
 		if _, taken := errors.AsType[*jetstream.APIError](err); !taken {
-			return false, err
+			return value, err
 		}
 		holder, num, err := n.holder(ctx, subject)
-		if err != nil {
-			return false, err
+		if err != nil || num != 0 && (holder != value || d == 0) {
+			return holder, err
 		}
-		if num != 0 && holder != n.name {
-			return false, nil
-		}
-		// Ours, and perhaps of this very call, if the answer to it was lost; or expired meanwhile.
+		// Ours, and perhaps of this very call, if the answer to it was lost; or expired
+		// meanwhile; or, if there is none, another's that is on its way.
 		replaces = num
 	}
 }

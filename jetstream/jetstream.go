@@ -8,8 +8,8 @@
 // log on its own disk and follows it from there:
 //
 //	node, err := jetstream.Start(ctx, jetstream.Config{
-//		Dir: "data/jetstream", Listen: "10.0.0.1:7946", Key: key,
-//		Nodes: []string{"10.0.0.1:7946", "10.0.0.2:7946", "10.0.0.3:7946"},
+//		Dir: "data/jetstream", Listen: "10.0.0.1:7420", Key: key,
+//		Nodes: []string{"10.0.0.1:7420", "10.0.0.2:7420", "10.0.0.3:7420"},
 //	})
 //	…
 //	defer node.Close()
