@@ -88,16 +88,15 @@ type follower struct {
 	done     chan struct{} // closed when nothing more comes
 	lost     chan error    // gets a trouble that does not pass by itself
 
-	mu       sync.Mutex
-	at       followed // folded
-	saved    time.Time
-	target   uint64        // of the cluster's log when we came to it
-	waiting  []*batch      // said here and not yet folded, in the order of shared
-	saying   bool          // one is on its way out
-	passed   []*batch      // folded meanwhile: it may be among them
-	empty    chan struct{} // closed when there is none waiting and none will come; nil before
-	caughtUp bool
-	trouble  error // why it does not go on; nil if it does
+	mu      sync.Mutex
+	at      followed // folded
+	saved   time.Time
+	target  uint64        // of the cluster's log when we came to it
+	waiting []*batch      // said here and not yet folded, in the order of shared
+	saying  bool          // one is on its way out
+	passed  []*batch      // folded meanwhile: it may be among them
+	empty   chan struct{} // closed when there is none waiting and none will come; nil before
+	trouble error         // why it does not go on; nil if it does
 }
 
 // openFollower reads how far the log has followed. cluster is nil if this machine is
@@ -312,11 +311,11 @@ func (b *batch) answers(said *batch) bool {
 func (f *follower) folded(b *batch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	behind := f.at.Shared < f.target
 	if b.shared > f.at.Shared { // or it was read again
 		f.at.Shared, f.at.Sequence = b.shared, b.first+uint64(len(b.records))-1
 	}
-	if !f.caughtUp && f.at.Shared >= f.target {
-		f.caughtUp = true
+	if behind && f.at.Shared >= f.target {
 		f.logger.Info("the cluster's log is folded", "entries", f.at.Sequence)
 	}
 	if f.saying {
@@ -334,7 +333,7 @@ func (f *follower) folded(b *batch) {
 	}
 }
 
-// save notes how far we are; f.mu is held, but at the start.
+// save notes how far we are; f.mu is held.
 func (f *follower) save(now time.Time) error {
 	f.saved = now
 	text, err := json.Marshal(f.at)
