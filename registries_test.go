@@ -102,15 +102,7 @@ func TestRegistriesAreAskedAboutDomains(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	var told []string
-	for _, line := range logged(t, svc, dir) {
-		if strings.Contains(line, "registered/") {
-			told = append(told, line)
-		}
-	}
-	if want := []string{"www.new.test shows registered/week"}; !slices.Equal(told, want) {
-		t.Errorf("the log tells %q, want %q", told, want)
-	}
+	wantRegisteredWeek(t, svc, dir)
 
 	// After a restart its answer is known, also for another host; which is visited at
 	// once only as nobody knows any more that its tenant was.
@@ -169,15 +161,7 @@ func TestRegistriesAreAskedWhereServersAreNot(t *testing.T) {
 	if got := <-asked; got != "/rdap/domain/new.test" || len(asked) > 0 {
 		t.Errorf("asked %q and %d more", got, len(asked))
 	}
-	var told []string
-	for _, line := range logged(t, svc, dir) {
-		if strings.Contains(line, "registered/") {
-			told = append(told, line)
-		}
-	}
-	if want := []string{"www.new.test shows registered/week"}; !slices.Equal(told, want) {
-		t.Errorf("the log tells %q, want %q", told, want)
-	}
+	wantRegisteredWeek(t, svc, dir)
 	counts := maps.Collect(svc.Visits().Registries)
 	if len(counts) != 5 || counts["answered"] != 1 || counts["failed"] != 0 {
 		t.Errorf("counted %v", counts)
@@ -189,5 +173,19 @@ func TestRegistriesAreAskedWhereServersAreNot(t *testing.T) {
 	cfg.Identity.From = ""
 	if _, err := headlight.Open(t.Context(), headlight.Config{Dir: t.TempDir(), Visits: &cfg}); err == nil {
 		t.Error("registries are asked by nobody")
+	}
+}
+
+// wantRegisteredWeek closes the service and wants its log to tell one age of a domain.
+func wantRegisteredWeek(t *testing.T, svc *headlight.Service, dir string) {
+	t.Helper()
+	var told []string
+	for _, line := range logged(t, svc, dir) {
+		if strings.Contains(line, "registered/") {
+			told = append(told, line)
+		}
+	}
+	if want := []string{"www.new.test shows registered/week"}; !slices.Equal(told, want) {
+		t.Errorf("the log tells %q, want %q", told, want)
 	}
 }

@@ -93,15 +93,7 @@ func logged(t *testing.T, svc *headlight.Service, dir string) (lines []string) {
 	if err := svc.Close(); err != nil {
 		t.Fatal(err)
 	}
-	log, err := evidence.Open(dir, evidence.Options{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	for e, err := range log.Entries(t.Context(), 0) {
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, e := range entries(t, dir) {
 		lines = append(lines, fmt.Sprintf("%s %s %s", e.Subject.Host(), e.Assertion, e.Object.Key))
 	}
 	return lines

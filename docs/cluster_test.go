@@ -81,6 +81,20 @@ func (m *machines) knows(i int, url string) {
 	})
 }
 
+// share starts all machines, tells one of a link and waits until the others know.
+func (m *machines) share() {
+	m.t.Helper()
+	for i := range m.servers {
+		m.start(i)
+	}
+	for i := range m.servers {
+		m.ready(i)
+	}
+	m.report(0, "http://bad.example/login")
+	m.knows(1, "http://bad.example/login")
+	m.knows(2, "http://bad.example/login")
+}
+
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	page := open(t, "cluster.md")
@@ -92,15 +106,7 @@ func TestCluster(t *testing.T) {
 		configs = append(configs, page.file("headlight.toml", "10.0.0.", network, "listen = \""+network+"1:7420\"", here))
 	}
 	m := newMachines(t, configs...)
-	for i := range m.servers {
-		m.start(i)
-	}
-	for i := range m.servers {
-		m.ready(i)
-	}
-	m.report(0, "http://bad.example/login")
-	m.knows(1, "http://bad.example/login")
-	m.knows(2, "http://bad.example/login")
+	m.share()
 	m.servers[0].stop(syscall.SIGKILL)
 	m.report(1, "http://worse.example/login")
 	m.knows(2, "http://worse.example/login")
@@ -130,15 +136,7 @@ cluster { name: test, listen: "%[2]s%[3]d:6222", routes: ["nats://%[2]s5:6222", 
 		configs = append(configs, page.file("headlight-nats.toml", "10.0.0.", network, `"a"`, `"`+name+`"`))
 	}
 	m := newMachines(t, configs...)
-	for i := range m.servers {
-		m.start(i)
-	}
-	for i := range m.servers {
-		m.ready(i)
-	}
-	m.report(0, "http://bad.example/login")
-	m.knows(1, "http://bad.example/login")
-	m.knows(2, "http://bad.example/login")
+	m.share()
 	m.servers[2].stop(syscall.SIGTERM)
 	if out := m.servers[2].out.String(); strings.Contains(out, "level=ERROR") {
 		t.Errorf("it ended with\n%s", out)

@@ -51,8 +51,8 @@ func TestAbuseKeepsNobodyOut(t *testing.T) {
 	s := newPrivacyServer(t)
 	s.publish(t)
 	doors := s.doors(t)
-	before := s.runtimeNumber(t, "go_memstats_sys_bytes")
-	quiet := s.runtimeNumber(t, "go_goroutines")
+	before := s.metric(t, "go_memstats_sys_bytes")
+	quiet := s.metric(t, "go_goroutines")
 	honest := func(when string) {
 		t.Helper()
 		for _, d := range doors {
@@ -92,12 +92,12 @@ func TestAbuseKeepsNobodyOut(t *testing.T) {
 		honest("a flood at " + d.name)
 		flood.Wait()
 	}
-	for late := time.Now().Add(time.Minute); s.runtimeNumber(t, "go_goroutines") > quiet+50; {
+	for late := time.Now().Add(time.Minute); s.metric(t, "go_goroutines") > quiet+50; {
 		if time.Now().After(late) {
-			t.Fatalf("there are still %.0f goroutines, %.0f at first", s.runtimeNumber(t, "go_goroutines"), quiet)
+			t.Fatalf("there are still %.0f goroutines, %.0f at first", s.metric(t, "go_goroutines"), quiet)
 		}
 	}
-	grown := s.runtimeNumber(t, "go_memstats_sys_bytes") - before
+	grown := s.metric(t, "go_memstats_sys_bytes") - before
 	t.Logf("all of it cost %.0f MiB", grown/(1<<20))
 	if grown > maxGrowth {
 		t.Errorf("memory has grown by %.0f MiB", grown/(1<<20))
@@ -305,10 +305,10 @@ func (p *privacyServer) wantListed(network string) error {
 	return err
 }
 
-// runtimeNumber reads one of the process's own metrics.
-func (p *privacyServer) runtimeNumber(t *testing.T, name string) float64 {
+// metric reads one of the server's metrics that has no labels.
+func (s *serving) metric(t *testing.T, name string) float64 {
 	t.Helper()
-	resp, err := newcomer.Get(p.url + "/metrics")
+	resp, err := newcomer.Get(s.url + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}

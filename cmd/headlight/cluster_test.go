@@ -2,13 +2,11 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -109,10 +107,16 @@ func (n *nodes) told(more int) {
 		return len(n.acknowledged)
 	}
 	before := count()
+	n.await(fmt.Sprintf("%d records more acknowledged", more), func() bool { return count() >= before+more })
+}
+
+// await waits for what comes by itself.
+func (n *nodes) await(what string, is func() bool) {
+	n.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for range 12000 {
-		if count() >= before+more {
+		if is() {
 			return
 		}
 		<-tick.C
@@ -122,7 +126,7 @@ func (n *nodes) told(more int) {
 			n.t.Logf("node %d: %s", i, s.log)
 		}
 	}
-	n.t.Fatalf("%d records acknowledged within a minute, want %d", count()-before, more)
+	n.t.Fatalf("within a minute not %s", what)
 }
 
 // Acknowledged means on a quorum of disks: one node, or all at once, are killed
@@ -245,8 +249,6 @@ func TestKilledNodesVisitOnce(t *testing.T) {
 		}
 		return sum
 	}
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
 	for round := range rounds {
 		var links []string
 		for site := round * sites; site < (round+1)*sites; site++ {
@@ -260,12 +262,7 @@ func TestKilledNodesVisitOnce(t *testing.T) {
 			resp.Body.Close()
 		}
 		begun := 1 + n.rand.IntN(sites/2)
-		for range 12000 {
-			if visited(round) >= begun {
-				break
-			}
-			<-tick.C
-		}
+		n.await("visiting", func() bool { return visited(round) >= begun })
 		i := n.rand.IntN(3)
 		n.end(i, syscall.SIGKILL)
 		n.start(i)
@@ -284,20 +281,14 @@ func TestKilledNodesVisitOnce(t *testing.T) {
 // ready waits until a node can be told something.
 func (n *nodes) ready(i int) {
 	n.t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for range 12000 {
+	n.await(fmt.Sprintf("node %d ready", i), func() bool {
 		resp, err := http.Get(n.servers[i].url + "/readyz")
 		if err != nil {
 			n.t.Fatal(err)
 		}
 		resp.Body.Close()
-		if resp.StatusCode == http.StatusOK {
-			return
-		}
-		<-tick.C
-	}
-	n.t.Fatalf("node %d is not ready within a minute: %s", i, n.servers[i].log)
+		return resp.StatusCode == http.StatusOK
+	})
 }
 
 // same waits until a node has all that any node acknowledged.
@@ -307,38 +298,7 @@ func (n *nodes) same(s *serving) {
 	for seq := range n.acknowledged {
 		newest = max(newest, seq)
 	}
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for range 12000 {
-		if s.metric(n.t, "headlight_log_applied") >= float64(newest) {
-			return
-		}
-		<-tick.C
-	}
-	n.t.Fatalf("a node has not folded entry %d within a minute: %s", newest, s.log)
-}
-
-// metric is a number that the server shows.
-func (s *serving) metric(t *testing.T, name string) float64 {
-	t.Helper()
-	resp, err := http.Get(s.url + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			f, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil {
-				t.Fatalf("%s: %v", line, err)
-			}
-			return f
-		}
-	}
-	t.Fatalf("no %s in\n%s", name, text)
-	return 0
+	n.await(fmt.Sprintf("entry %d folded by a node", newest), func() bool {
+		return s.metric(n.t, "headlight_log_applied") >= float64(newest)
+	})
 }
