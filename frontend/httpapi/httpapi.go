@@ -99,6 +99,7 @@ type Server struct {
 
 	start    string        // tells this process from the one before
 	requests atomic.Uint64 // numbers them
+	unready  atomic.Bool   // what /readyz said last
 	stop     chan struct{} // closed when Serve is to end
 	stopOnce sync.Once
 }

@@ -12,6 +12,7 @@ import (
 	"headlight.example"
 	"headlight.example/evidence"
 	"headlight.example/frontend/httpapi"
+	"headlight.example/jetstream"
 )
 
 // TestWhatIsAskedAboutIsForgotten puts a secret through every place of every
@@ -153,6 +154,32 @@ func TestAServiceThatCannotStoreIsNotReady(t *testing.T) {
 	}
 	if w := (request{path: "/healthz"}).send(t, api); w.Code != 200 {
 		t.Errorf("healthz: got %d, want 200", w.Code)
+	}
+}
+
+func TestNotReadyIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, err := evidence.LoadKey(dir); err != nil {
+		t.Fatal(err)
+	}
+	node, err := jetstream.Connect(t.Context(), "nats://127.0.0.1:1", jetstream.ConnectConfig{Name: "a", Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Close()
+	svc, err := headlight.Open(t.Context(), headlight.Config{Dir: dir, Cluster: node, Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer svc.Close()
+	var log bytes.Buffer
+	api := apiOf(svc, httpapi.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	for range 3 {
+		wantProblem(t, request{path: "/readyz"}.send(t, api), 503, "not-ready")
+	}
+	if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "no connection to NATS") {
+		t.Errorf("asked three times, got the log\n%s\nwant one warning that says why", &log)
 	}
 }
 

@@ -88,11 +88,17 @@ func (c *call) healthy() error {
 	return nil
 }
 
+// ready answers those who ask every second or so: the log has what changes alone.
 func (c *call) ready() error {
-	if err := c.s.svc.Ready(); err != nil {
-		p := problem(notReady, "the service cannot store evidence at present; its log says why")
-		p.cause = err
-		return p
+	err := c.s.svc.Ready()
+	switch was := c.s.unready.Swap(err != nil); {
+	case err != nil && !was:
+		c.s.log.Warn("not ready: no evidence can be stored", "err", err)
+	case err == nil && was:
+		c.s.log.Info("ready again")
+	}
+	if err != nil {
+		return problem(notReady, "the service cannot store evidence at present; its log says why")
 	}
 	c.send(http.StatusOK, jsonType, []byte("{\"status\":\"ready\"}\n"))
 	return nil
