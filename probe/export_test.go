@@ -3,6 +3,7 @@ package probe
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"hash/crc32"
 	"net"
@@ -46,6 +47,12 @@ func SpecialNames() (names []string) {
 		names = append(names, s.name)
 	}
 	return names
+}
+
+// Sign signs as visits are signed.
+func Sign(private ed25519.PrivateKey, message []byte) []byte {
+	signature := newSigningKey(private, "", time.Time{}).sign(message)
+	return signature[:]
 }
 
 // WithDial makes connections by another way than TCP.

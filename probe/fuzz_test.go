@@ -3,6 +3,7 @@ package probe_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/ed25519"
 	"encoding/json"
 	"net/http"
 	"net/netip"
@@ -52,6 +53,25 @@ func FuzzReadHead(f *testing.F) {
 			if got, want := h.Get(name), res.Header.Get(name); got != want {
 				t.Errorf("%s: %q, net/http has %q", name, got, want)
 			}
+		}
+	})
+}
+
+// A signature is the one that crypto/ed25519 makes, which is the only one that
+// RFC 8032 has for a key and a message.
+func FuzzSign(f *testing.F) {
+	f.Add([]byte{}, []byte{})
+	f.Add([]byte{1}, []byte("\"@authority\": a.example"))
+	f.Add(bytes.Repeat([]byte{0xff}, ed25519.SeedSize), bytes.Repeat([]byte{0xff}, 1024))
+	for _, size := range []int{63, 64, 79, 80, 111, 112, 127, 128} { // about the ends of SHA-512's blocks
+		f.Add([]byte{byte(size)}, make([]byte, size))
+	}
+	f.Fuzz(func(t *testing.T, b, message []byte) {
+		seed := make([]byte, ed25519.SeedSize)
+		copy(seed, b)
+		private := ed25519.NewKeyFromSeed(seed)
+		if got, want := probe.Sign(private, message), ed25519.Sign(private, message); !bytes.Equal(got, want) {
+			t.Errorf("got %x, want %x", got, want)
 		}
 	})
 }

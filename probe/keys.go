@@ -46,15 +46,6 @@ const DirectoryPath = "/.well-known/http-message-signatures-directory"
 // DirectoryType is the media type of a key directory.
 const DirectoryType = "application/http-message-signatures-directory+json"
 
-// signingKey is an Ed25519 key with its name.
-type signingKey struct {
-	private ed25519.PrivateKey
-	id      string // thumbprint
-	file    string
-	from    time.Time // it signs from then on
-	seen    time.Time // when Reload came upon it; zero if it was there at the start
-}
-
 // Keys are the keys that visits are signed with. The newest one whose time has
 // come signs. The one before it stays in the directory for those who remember it,
 // and one whose time is still to come is in it early, since a directory may be
@@ -302,7 +293,7 @@ func readKey(dir, file string) (*signingKey, error) {
 		}
 		from = info.ModTime()
 	}
-	return &signingKey{private: private, id: thumbprint(private.Public().(ed25519.PublicKey)), file: file, from: from}, nil
+	return newSigningKey(private, file, from), nil
 }
 
 // ID names the key that signs now: its JWK thumbprint, the keyid of signatures.
@@ -325,7 +316,7 @@ func directory(keys []*signingKey) []byte {
 		Keys []jwk `json:"keys"`
 	}
 	for _, s := range keys {
-		x := base64.RawURLEncoding.EncodeToString(s.private.Public().(ed25519.PublicKey))
+		x := base64.RawURLEncoding.EncodeToString(s.public)
 		set.Keys = append(set.Keys, jwk{"OKP", "Ed25519", x, s.id, "sig", s.from.Unix()})
 	}
 	b, err := json.Marshal(set)
@@ -359,8 +350,9 @@ func (k *Keys) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if input != "" {
 			sep = ", "
 		}
+		signed := s.sign([]byte(base))
 		input += sep + name + "=" + params
-		signature += sep + name + "=:" + base64.StdEncoding.EncodeToString(ed25519.Sign(s.private, []byte(base))) + ":"
+		signature += sep + name + "=:" + base64.StdEncoding.EncodeToString(signed[:]) + ":"
 	}
 	h := w.Header()
 	h.Set("Content-Type", DirectoryType)

@@ -3,11 +3,14 @@ package probe
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"errors"
 	"strconv"
 	"strings"
 	"time"
+
+	"filippo.io/edwards25519"
 
 	"headlight.example/link"
 )
@@ -50,6 +53,46 @@ func (i *Identity) known() bool { return i.About != "" && i.From != "" }
 // connection takes, and some clocks' error. The draft allows 24 hours, and
 // whoever sees a signature could use it as long.
 const signatureTTL = time.Minute
+
+// signingKey is an Ed25519 key with its name.
+type signingKey struct {
+	scalar *edwards25519.Scalar
+	prefix [32]byte
+	public ed25519.PublicKey
+
+	id   string // thumbprint
+	file string
+	from time.Time // it signs from then on
+	seen time.Time // when Reload came upon it; zero if it was there at the start
+}
+
+func newSigningKey(private ed25519.PrivateKey, file string, from time.Time) *signingKey {
+	public := private.Public().(ed25519.PublicKey)
+	k := &signingKey{public: public, id: thumbprint(public), file: file, from: from}
+	h := sha512.Sum512(private.Seed())                                  // RFC 8032 §5.1.5
+	k.scalar, _ = new(edwards25519.Scalar).SetBytesWithClamping(h[:32]) // fails for another length only
+	copy(k.prefix[:], h[32:])
+	return k
+}
+
+// sign gives what ed25519.Sign would (RFC 8032 §5.1.6), in five sixths of its
+// time: it is a fifth of what a visit takes.
+func (k *signingKey) sign(message []byte) (signature [ed25519.SignatureSize]byte) {
+	var sum [sha512.Size]byte
+	var r, s edwards25519.Scalar
+	h := sha512.New()
+	h.Write(k.prefix[:])
+	h.Write(message)
+	r.SetUniformBytes(h.Sum(sum[:0]))
+	copy(signature[:32], new(edwards25519.Point).ScalarBaseMult(&r).Bytes())
+	h.Reset()
+	h.Write(signature[:32])
+	h.Write(k.public)
+	h.Write(message)
+	s.SetUniformBytes(h.Sum(sum[:0]))
+	copy(signature[32:], s.MultiplyAdd(&s, k.scalar, &r).Bytes())
+	return signature
+}
 
 // thumbprint names a key (RFC 7638, RFC 8037 appendix A.3).
 func thumbprint(key ed25519.PublicKey) string {
@@ -131,7 +174,8 @@ func (p *Prober) appendSignature(b []byte, k *signingKey, authority, target stri
 	s = append(s, params...)
 
 	b = append(b, "\r\nSignature: sig1=:"...)
-	b = base64.StdEncoding.AppendEncode(b, ed25519.Sign(k.private, s))
+	signature := k.sign(s)
+	b = base64.StdEncoding.AppendEncode(b, signature[:])
 	return append(b, ":\r\n"...)
 }
 
