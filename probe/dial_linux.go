@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
-	"time"
 )
 
 // conn is a connection that is written to, read and closed. One of package net
@@ -56,7 +55,8 @@ func (c conn) await(ctx sooner, to syscall.Sockaddr) error {
 	if err := c.SetDeadline(deadline); err != nil {
 		return err // the poller took no more
 	}
-	defer ctx.AfterFunc(func() { c.SetDeadline(time.Unix(1, 0)) })()
+	ctx.waitOn(c)
+	defer ctx.waitOn(nil)
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return err

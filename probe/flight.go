@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ type flight struct {
 	done chan struct{}
 	err  error     // set when done is closed
 	then []*func() // to be called then
+	conn net.Conn  // on which it waits; nil: none
 }
 
 func newFlight(ctx context.Context, timeout time.Duration) *flight {
@@ -52,9 +54,23 @@ func (f *flight) end(err error) {
 	if f.err == nil {
 		f.err = err
 		close(f.done)
+		if f.conn != nil {
+			f.conn.SetDeadline(time.Unix(1, 0))
+		}
 		for _, then := range f.then {
 			go (*then)()
 		}
+	}
+}
+
+// waitOn lets the end of the flight end what waits on a connection, too. What is
+// to be its deadline is set before. nil: there is nothing that waits.
+func (f *flight) waitOn(c net.Conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.conn = c
+	if c != nil && f.err != nil {
+		c.SetDeadline(time.Unix(1, 0))
 	}
 }
 

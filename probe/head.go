@@ -236,17 +236,13 @@ func follow(base link.Link, location string) (link.Link, error) {
 		}
 	} else {
 		whole := base.String()
-		root := len(base.Scheme()) + len("://")
-		if i := strings.IndexByte(whole[root:], '/'); i >= 0 {
-			root += i
-		}
 		path, _, _ := strings.Cut(whole, "?")
 		slash := func(i int) bool { return len(location) > i && (location[i] == '/' || location[i] == '\\') }
 		switch {
 		case slash(0) && slash(1):
 			location = base.Scheme() + ":" + location
 		case slash(0):
-			location = whole[:root] + location
+			location = origin(base) + location
 		case location[0] == '?':
 			location = path + location
 		case location[0] == '#':

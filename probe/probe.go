@@ -375,7 +375,7 @@ func (p *Prober) permit(ctx *flight, q *Question, n int) []netip.AddrPort {
 		subject = evidence.Subject{Kind: evidence.URL, Key: l.URL()}
 	}
 	err := p.cfg.Ledger.Ask(ctx, Ask{
-		Visit: v.ID, Hop: n, Time: now.UTC(), Origin: l.Scheme() + "://" + authority(l), Addr: first, Subject: subject, Decision: h.Decision,
+		Visit: v.ID, Hop: n, Time: now.UTC(), Origin: origin(l), Addr: first, Subject: subject, Decision: h.Decision,
 	})
 	if err != nil {
 		if h.Outcome = NoLedger; ctx.Err() != nil {
@@ -438,13 +438,20 @@ func portOf(l link.Link) uint16 {
 	return 80
 }
 
+// origin is the scheme, the host, and the port if it is not the scheme's own.
+func origin(l link.Link) string {
+	s := l.String()
+	host := len(l.Scheme()) + len("://")
+	return s[:host+strings.IndexByte(s[host:], '/')]
+}
+
 // asked is the link that a request was for, to which a Location is relative.
 func asked(l link.Link, m Mode) link.Link {
 	if m == Exact {
 		return l
 	}
 	whole := l.String()
-	end := len(l.Scheme()) + len("://") + len(authority(l)) + 1
+	end := len(origin(l)) + len("/")
 	if m == Path {
 		if end = strings.IndexByte(whole, '?'); end < 0 {
 			return l
@@ -481,7 +488,8 @@ func (p *Prober) request(ctx *flight, h *Hop, addrs []netip.AddrPort) (location 
 	}
 	raw.SetDeadline(deadline)
 	// Whoever gives up, or pulls the kill switch, need not wait for the deadline.
-	defer ctx.AfterFunc(func() { raw.SetDeadline(time.Unix(1, 0)) })()
+	ctx.waitOn(raw)
+	defer ctx.waitOn(nil)
 	conn := raw
 	if l.Scheme() == "https" {
 		if conn, err = p.secure(h, raw); err != nil {

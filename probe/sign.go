@@ -108,7 +108,7 @@ func thumbprint(key ed25519.PublicKey) string {
 // for, the query and the visit's id, so that the signature is good for this one
 // request alone.
 func (p *Prober) appendRequest(b []byte, l link.Link, target string, id ID, now time.Time) []byte {
-	authority := authority(l)
+	authority := origin(l)[len(l.Scheme())+len("://"):]
 	b = append(b, "HEAD "...)
 	b = append(b, target...)
 	b = append(b, " HTTP/1.1\r\nHost: "...)
@@ -125,14 +125,6 @@ func (p *Prober) appendRequest(b []byte, l link.Link, target string, id ID, now 
 // greeting is what all requests have in common, up to the visit's id.
 func greeting(i Identity) string {
 	return "\r\nUser-Agent: " + i.UserAgent() + "\r\nFrom: " + i.From + "\r\nAccept: */*\r\nConnection: close\r\nHeadlight-Visit: "
-}
-
-// authority is the host with the port, if it is not the scheme's own.
-func authority(l link.Link) string {
-	if l.Port() == 0 {
-		return l.Host()
-	}
-	return l.Host() + ":" + strconv.Itoa(int(l.Port()))
 }
 
 func (p *Prober) appendSignature(b []byte, k *signingKey, authority, target string, id ID, now time.Time) []byte {
