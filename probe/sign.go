@@ -56,14 +56,13 @@ const signatureTTL = time.Minute
 
 // signingKey is an Ed25519 key with its name.
 type signingKey struct {
-	scalar *edwards25519.Scalar
-	prefix [32]byte
+	scalar *edwards25519.Scalar // the private key,
+	prefix [32]byte             // and what its nonces are made with
 	public ed25519.PublicKey
-
-	id   string // thumbprint
-	file string
-	from time.Time // it signs from then on
-	seen time.Time // when Reload came upon it; zero if it was there at the start
+	id     string // thumbprint
+	file   string
+	from   time.Time // it signs from then on
+	seen   time.Time // when Reload came upon it; zero if it was there at the start
 }
 
 func newSigningKey(private ed25519.PrivateKey, file string, from time.Time) *signingKey {
