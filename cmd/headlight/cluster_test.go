@@ -168,8 +168,18 @@ func TestKilledNodes(t *testing.T) {
 		}
 	}
 	t.Logf("%d rounds, %d records acknowledged", rounds, len(n.acknowledged))
+	// A message to which nobody got an answer may come into the log later, but not
+	// after one that its node sends next.
 	for i, s := range n.servers {
+		n.await(fmt.Sprintf("one record more acknowledged by node %d", i), func() bool {
+			before := len(n.acknowledged)
+			return n.reportOnce(s.url, 2000, i, before) && len(n.acknowledged) > before
+		})
+	}
+	for _, s := range n.servers {
 		n.same(s)
+	}
+	for i := range n.servers {
 		n.end(i, syscall.SIGTERM)
 	}
 	first := ""
