@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -187,7 +188,8 @@ func parseConfig(name string, text []byte) (*Config, error) {
 		if errors.As(err, &syntax) {
 			return nil, &configError{name, syntax.Position.Line, errors.New(tomlReason(syntax))}
 		}
-		return nil, &configError{name, 0, err}
+		line, reason := wrongType(err)
+		return nil, &configError{name, line, reason}
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return nil, unknownKey(name, text, unknown[0])
@@ -196,6 +198,21 @@ func parseConfig(name string, text []byte) (*Config, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// mistyped is how the library words a value of the wrong type; it has no error
+// type for that.
+var mistyped = regexp.MustCompile(`^toml: line (\d+) \(last key "(.*?)"\): incompatible types: TOML value has type (\S+); destination has type (\S+)$`)
+
+// wrongType says of an error that a value of the wrong type causes on which line
+// it is and what the key takes; others it returns as they are, with line 0.
+func wrongType(err error) (line int, reason error) {
+	m := mistyped.FindStringSubmatch(err.Error())
+	if m == nil {
+		return 0, err
+	}
+	line, _ = strconv.Atoi(m[1])
+	return line, fmt.Errorf("%s takes a value of type %s, not %s", m[2], m[4], m[3])
 }
 
 // tomlReason is the parser's message without the position that it repeats.

@@ -99,6 +99,18 @@ func TestDurations(t *testing.T) {
 	}
 }
 
+func TestAValueOfTheWrongTypeIsNamedWithItsLine(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"listen = 5\n":                   "a.toml:1: listen takes a value of type string, not int64",
+		"[policy]\nfeed_trust = \"x\"\n": "a.toml:2: policy.feed_trust takes a value of type float, not string",
+	} {
+		if _, err := parseConfig("a.toml", []byte(text)); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+	}
+}
+
 func FuzzParseConfig(f *testing.F) {
 	f.Add(headlight.ConfigReference)
 	f.Add("[policy]\nalow = 1\n")
