@@ -241,12 +241,16 @@ func (c *counting) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// openList opens a file or standard input; size is 0 if it is not known.
+// openList opens a file or standard input; size is 0 if it is not known. Its
+// errors do not name the file: the caller does.
 func (e *env) openList(name string) (r io.Reader, size int64, whole bool, closeList func(), err error) {
 	if name == "-" {
 		return e.stdin, 0, false, func() {}, nil
 	}
 	f, err := os.Open(name)
+	if path, ok := errors.AsType[*os.PathError](err); ok {
+		err = path.Err
+	}
 	if err != nil {
 		return nil, 0, false, nil, err
 	}
