@@ -78,13 +78,13 @@ func writeJSONLines(_ *Files, e *blocklist.Edition, w *writer) {
 	}
 }
 
-// ZoneTTL is the time to live of a response policy zone's records, in seconds;
+// zoneTTL is the time to live of a response policy zone's records, in seconds;
 // its refresh and retry too. What is taken back must not live on in caches.
-const ZoneTTL = 60
+const zoneTTL = 60
 
 // writeZone writes names relative to the zone, so that it goes by any name.
 func writeZone(_ *Files, e *blocklist.Edition, w *writer) {
-	w.line("$TTL ", strconv.Itoa(ZoneTTL))
+	w.line("$TTL ", strconv.Itoa(zoneTTL))
 	w.line("@ SOA localhost. hostmaster.localhost. ", strconv.FormatUint(uint64(e.Serial()), 10), " 60 60 604800 60")
 	w.line("@ NS localhost.")
 	for _, x := range e.Entries() {
