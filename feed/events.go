@@ -339,26 +339,6 @@ func (o *Options) appendEvent(dst []evidence.Record, e *Event, nets *Stamper) ([
 	return dst, nil
 }
 
-// EventOf gives the event that says what r says, to write the log as a stream.
-// It is false for what a stream cannot say: only judgements of URLs, and
-// sightings that name no more than a host, go both ways. The scheme, which
-// evidence does not keep, is given as http.
-func EventOf(r *evidence.Record) (Event, bool) {
-	e := Event{Time: r.Time, Rater: r.Rater, Assertion: r.Assertion, Type: Report}
-	switch {
-	case r.Subject.Kind == evidence.URL && (r.Assertion.Threat() || r.Assertion == evidence.Benign):
-		e.URL = "http://" + r.Subject.Key
-	case r.Subject.Kind == evidence.Host && r.Assertion == evidence.Seen:
-		return Event{Time: r.Time, Type: Sighting, URL: "http://" + r.Subject.Key + "/"}, true
-	default:
-		return Event{}, false
-	}
-	if evidence.Role(r.Rater) == "operator" {
-		e.Type = Review
-	}
-	return e, true
-}
-
 // AppendJSON appends the event as one line of the stream, without its end.
 func (e *Event) AppendJSON(b []byte) []byte {
 	b = append(b, `{"time":"`...)

@@ -288,40 +288,6 @@ func TestAStreamFromElsewhereSpeaksForNobodyElse(t *testing.T) {
 	}
 }
 
-func TestRecordsBecomeEventsAgain(t *testing.T) {
-	t.Parallel()
-	stream := `{"time":"2026-01-02T15:04:05Z","type":"report","rater":"feed/x/ann","url":"http://a.example/b?c","assertion":"phishing"}
-{"time":"2026-01-02T15:04:06Z","type":"report","rater":"feed/x/ann","url":"http://a.example/b?c","assertion":"benign"}
-{"time":"2026-01-02T15:04:06Z","type":"report","rater":"user/x","url":"http://a.example/b?c","assertion":"benign"}
-{"time":"2026-01-02T15:04:07.5Z","type":"review","rater":"operator/bo","url":"http://a.example/","assertion":"malware"}
-{"time":"2026-01-02T15:04:08Z","type":"sighting","url":"http://a.example/"}
-`
-	var out []byte
-	for r, err := range format(t, "events").Read(strings.NewReader(stream), feed.Options{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		e, ok := feed.EventOf(&r)
-		if !ok {
-			t.Fatalf("%v has no event", r)
-		}
-		out = append(e.AppendJSON(out), '\n')
-	}
-	if d := cmp.Diff(stream, string(out)); d != "" {
-		t.Error(d)
-	}
-	for _, r := range []evidence.Record{
-		{Subject: evidence.Subject{Kind: evidence.Sealed, Key: "a.example/#/#0000000000000"}, Assertion: evidence.Seen},
-		{Subject: evidence.Subject{Kind: evidence.Domain, Key: "a.example"}, Assertion: evidence.Popular},
-		{Subject: evidence.Subject{Kind: evidence.Host, Key: "a.example"}, Assertion: evidence.Phishing},
-		{Subject: evidence.Subject{Kind: evidence.URL, Key: "a.example/"}, Assertion: evidence.Retracted},
-	} {
-		if e, ok := feed.EventOf(&r); ok {
-			t.Errorf("%v became %v", r, e)
-		}
-	}
-}
-
 func TestEventsRoundTrip(t *testing.T) {
 	t.Parallel()
 	for _, e := range []feed.Event{
