@@ -352,6 +352,13 @@ func (f *follower) fail(err error) {
 	f.mu.Unlock()
 }
 
+// shared gives how far the cluster's log is folded.
+func (f *follower) shared() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.at.Shared
+}
+
 // failure says why this node is not in step with the cluster.
 func (f *follower) failure() error {
 	if f.cluster != nil {

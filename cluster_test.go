@@ -278,9 +278,15 @@ func TestAMachineCatchesUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	was := m.svcs[1].Followed()
 	say(1, 7) // two of three are enough
+	m.await("seven messages behind", func() bool { return m.nodes[1].Status().Behind(was) == 7 })
 	m.start(2)
 	m.await("caught up", func() bool { return m.svcs[2].Ready() == nil && applied(t, m.svcs[2]) == 12 })
+	m.await("in step", func() bool {
+		s := m.nodes[2].Status()
+		return s.Behind(was) == 7 && s.Behind(m.svcs[2].Followed()) == 0
+	})
 
 	// After a crash it may not know how far it was; it takes nothing twice.
 	m.stop(2)

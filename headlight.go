@@ -419,3 +419,12 @@ func (s *Service) Key() *evidence.Key { return s.key }
 
 // Ready tells why the service should not be asked now; nil if it may be.
 func (s *Service) Ready() error { return s.learn.failure() }
+
+// Followed gives the sequence of the cluster's log up to which all is folded here;
+// 0 if this machine is alone or has not begun to follow.
+func (s *Service) Followed() uint64 {
+	if s.learn.follow == nil {
+		return 0
+	}
+	return s.learn.follow.shared()
+}

@@ -4,10 +4,12 @@ package docs_test
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,6 +70,21 @@ func (m *machines) ready(i int) {
 	})
 }
 
+// metrics reads what a machine says of itself.
+func (m *machines) metrics(i int) string {
+	m.t.Helper()
+	resp, err := http.Get(m.servers[i].url + "/metrics")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return string(text)
+}
+
 func (m *machines) report(i int, url string) {
 	m.t.Helper()
 	token := write(m.t, filepath.Join(m.dirs[i], "token"), clusterToken)
@@ -107,6 +124,27 @@ func TestCluster(t *testing.T) {
 	}
 	m := newMachines(t, configs...)
 	m.share()
+	var names []string
+	for _, name := range regexp.MustCompile("`(headlight_[a-z_]+)(?:`|\\{)").FindAllStringSubmatch(page.text, -1) {
+		names = append(names, name[1])
+	}
+	if len(names) == 0 {
+		t.Fatal("cluster.md names no metric")
+	}
+	for i := range m.servers {
+		metrics := m.metrics(i)
+		for _, name := range names {
+			if !strings.Contains(metrics, "\n"+name) {
+				t.Errorf("machine %d has no metric %s", i, name)
+			}
+		}
+		await(t, "machine "+fmt.Sprint(i)+" is in step, and knows who is here and leads", func() bool {
+			metrics := m.metrics(i)
+			return strings.Contains(metrics, "\nheadlight_cluster_lag 0\n") &&
+				len(regexp.MustCompile(`(?m)^headlight_cluster_node_here\{.*\} 1$`).FindAllString(metrics, -1)) == 3 &&
+				len(regexp.MustCompile(`(?m)^headlight_cluster_node_leads\{.*\} 1$`).FindAllString(metrics, -1)) == 1
+		})
+	}
 	m.servers[0].stop(syscall.SIGKILL)
 	m.report(1, "http://worse.example/login")
 	m.knows(2, "http://worse.example/login")

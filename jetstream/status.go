@@ -121,6 +121,14 @@ func (n *Node) Status() Status {
 	return s
 }
 
+// Behind gives how many messages of the log are above a sequence, as far as known.
+func (s Status) Behind(seq uint64) uint64 {
+	if last, at := s.Last>>messageBits, seq>>messageBits; last > at {
+		return last - at
+	}
+	return 0
+}
+
 func boolInt(b bool) int {
 	if b {
 		return 1

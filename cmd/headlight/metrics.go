@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"headlight.example"
 	"headlight.example/blocklist"
 	"headlight.example/jetstream"
 )
@@ -24,7 +25,7 @@ func registerEditions(reg prometheus.Registerer, shelf *blocklist.Shelf) {
 }
 
 // registerCluster shows what a node knows of its cluster.
-func registerCluster(reg prometheus.Registerer, node *jetstream.Node) {
+func registerCluster(reg prometheus.Registerer, node *jetstream.Node, svc *headlight.Service) {
 	gauge := func(name, help string, f func(jetstream.Status) float64) {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return f(node.Status()) }))
 	}
@@ -44,6 +45,22 @@ func registerCluster(reg prometheus.Registerer, node *jetstream.Node) {
 		}
 		return 0
 	})
-	gauge("headlight_cluster_lag", "Messages of the shared log that this node's copy is behind.", func(s jetstream.Status) float64 { return float64(s.Lag) })
+	gauge("headlight_cluster_copy_lag", "Messages of the shared log that this node's disk does not have yet.", func(s jetstream.Status) float64 { return float64(s.Lag) })
+	gauge("headlight_cluster_lag", "Messages of the shared log that this node's verdicts do not know yet.", func(s jetstream.Status) float64 {
+		return float64(s.Behind(svc.Followed()))
+	})
 	gauge("headlight_cluster_log_bytes", "Bytes of the shared log on the disk of each node.", func(s jetstream.Status) float64 { return float64(s.Bytes) })
+	for i, n := range node.Status().Nodes { // always in this order
+		labels := prometheus.Labels{"node": n.Addr}
+		each := func(name, help string, is func(jetstream.Status) bool) {
+			reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 {
+				if is(node.Status()) {
+					return 1
+				}
+				return 0
+			}))
+		}
+		each("headlight_cluster_node_here", "1 if this node is connected to that one, or is it.", func(s jetstream.Status) bool { return s.Nodes[i].Here })
+		each("headlight_cluster_node_leads", "1 if that node leads the shared log, as this one sees it.", func(s jetstream.Status) bool { return s.Leader == n.Addr })
+	}
 }

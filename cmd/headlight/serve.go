@@ -125,7 +125,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	s.registry = prometheus.NewRegistry()
 	registerEditions(s.registry, s.lists.Shelf())
 	if s.node != nil {
-		registerCluster(s.registry, s.node)
+		registerCluster(s.registry, s.node, s.svc)
 	}
 	id := listID(s.svc.Key(), s.cfg.Cluster.self())
 	s.safe = safebrowsing.New(safebrowsing.Config{Shelf: s.lists.Shelf(), ID: [4]byte(id[:])})
