@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -254,6 +255,41 @@ func TestANodeThatIsNotOfTheClusterIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A node that is given another list says so and does not start, whichever way the
+// list has changed; with the old one it goes on, and the others never stopped.
+func TestANodeGoesOnWithItsOldListOnly(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 3)
+	appendRecord(t, c.node[0], 0)
+	awaitReady(t, c.node[2])
+	other := addrs(t, 2)
+	c.stop(2)
+	for _, nodes := range [][]string{
+		{c.nodes[0], other[0], c.nodes[2]}, // one is replaced
+		slices.Concat(c.nodes, other),      // two more
+		{c.nodes[2]},                       // alone
+		{c.nodes[2], other[0], other[1]},   // elsewhere
+	} {
+		cfg := c.config(2)
+		cfg.Nodes, cfg.Key, cfg.Logger = nodes, testKey, quiet()
+		n, err := jetstream.Start(t.Context(), cfg)
+		if err == nil {
+			n.Close()
+		}
+		if want := "give this node the old list again"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("with %v: got %v, want %q", nodes, err, want)
+		}
+	}
+	appendRecord(t, c.node[1], 1)
+	slices.Reverse(c.nodes) // the order says nothing
+	slices.Reverse(c.node)
+	cfg := c.config(2)
+	cfg.Dir, cfg.Listen = filepath.Join(c.dir, "2"), c.nodes[0]
+	c.node[0] = startNode(t, cfg)
+	appendRecord(t, c.node[0], 2)
+	sameLog(t, c.node[0], c.node[1], 3)
 }
 
 func TestAStrangerGetsNoConnection(t *testing.T) {

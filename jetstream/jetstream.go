@@ -70,6 +70,7 @@ type Config struct {
 type Node struct {
 	name     string   // of this node, as claims name their holder
 	nodes    []string // all of them; nil if the servers are somebody else's
+	dir      string   // of the server's files; "" as well
 	replicas int
 	machines int            // that share the log
 	srv      *server.Server // nil if the servers are somebody else's
@@ -128,7 +129,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start node %s: %w", cfg.Listen, err)
 	}
-	n := &Node{name: cfg.Listen, nodes: slices.Clone(cfg.Nodes), replicas: len(cfg.Nodes), machines: len(cfg.Nodes), srv: srv, log: log, prefix: cfg.prefix, keep: cfg.Keep}
+	n := &Node{name: cfg.Listen, dir: cfg.Dir, nodes: slices.Clone(cfg.Nodes), replicas: len(cfg.Nodes), machines: len(cfg.Nodes), srv: srv, log: log, prefix: cfg.prefix, keep: cfg.Keep}
 	if err := n.connect("", nats.InProcessServer(srv)); err != nil {
 		n.Close()
 		return nil, fmt.Errorf("start node %s: %w", cfg.Listen, err)

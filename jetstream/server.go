@@ -3,10 +3,13 @@ package jetstream
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -68,6 +71,9 @@ func startServer(ctx context.Context, cfg Config, host string, port int, log *sl
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, err
 	}
+	if err := sameNodes(cfg.Dir, cfg.Nodes); err != nil {
+		return nil, err
+	}
 	mutual, err := newIdentity(cfg.Key, cfg.Nodes, log)
 	if err != nil {
 		return nil, err
@@ -94,6 +100,58 @@ func startServer(ctx context.Context, cfg Config, host string, port int, log *sl
 		return nil, err
 	}
 	return srv, nil
+}
+
+// nodesFile is where a directory holds the list of nodes that it belongs to.
+const nodesFile = "nodes"
+
+// sameNodes makes sure that a directory is gone on with by the nodes that it was
+// made for. With others it would count a majority that is none: the Raft groups on
+// its disk hold the old ones, and know nothing of the list.
+func sameNodes(dir string, nodes []string) error {
+	want := lines(nodes)
+	text, err := os.ReadFile(filepath.Join(dir, nodesFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // there is no log yet: a misprint in the list may still be mended
+	}
+	if err != nil {
+		return err
+	}
+	if string(text) != want {
+		return fmt.Errorf("%s holds the shared log of the nodes %s: it cannot be gone on with by %s; "+
+			"give this node the old list again, or give the log to other nodes as docs/cluster.md says",
+			dir, list(string(text)), list(want))
+	}
+	return nil
+}
+
+func lines(nodes []string) string {
+	return strings.Join(slices.Sorted(slices.Values(nodes)), "\n") + "\n"
+}
+
+func list(lines string) string { return strings.Join(strings.Fields(lines), ", ") }
+
+// bindNodes notes in a directory which nodes it belongs to, when they share a log.
+// The file is whole and on disk, or not there.
+func bindNodes(dir string, nodes []string) error {
+	name := filepath.Join(dir, nodesFile)
+	if _, err := os.Stat(name); err == nil {
+		return nil
+	}
+	f, err := os.CreateTemp(dir, nodesFile+"-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(lines(nodes))
+	err = cmp.Or(err, f.Sync())
+	err = cmp.Or(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
 }
 
 // serverLog is where nats-server logs. What it calls an error is a warning here:

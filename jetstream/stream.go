@@ -100,6 +100,9 @@ func (n *Node) makeStreams() error {
 	if n.identity = info.Config.Metadata[identityKey]; n.identity == "" {
 		return fmt.Errorf("stream %s is not Headlight's: it has no %s", info.Config.Name, identityKey)
 	}
+	if n.dir != "" {
+		return bindNodes(n.dir, n.nodes)
+	}
 	return nil
 }
 
