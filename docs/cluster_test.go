@@ -3,14 +3,19 @@
 package docs_test
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -151,6 +156,113 @@ func TestCluster(t *testing.T) {
 	m.start(0)
 	m.ready(0)
 	m.knows(0, "http://worse.example/login")
+}
+
+// One of three dies for good, and the log goes to five, three of them new. All that
+// anybody was told to be stored is known to all five, however the others ended.
+func TestClusterMoves(t *testing.T) {
+	t.Parallel()
+	page := open(t, "cluster.md")
+	network := fmt.Sprintf("127.%d.%d.", 1+rand.IntN(250), rand.IntN(250))
+	const three = `"10.0.0.1:7420", "10.0.0.2:7420", "10.0.0.3:7420"`
+	config := func(i int, nodes ...int) string {
+		var list []string
+		for _, n := range nodes {
+			list = append(list, fmt.Sprintf("%q", fmt.Sprintf("%s%d:7420", network, n)))
+		}
+		return page.file("headlight.toml", three, strings.Join(list, ", "), `listen = "10.0.0.1:7420"`, fmt.Sprintf("listen = \"%s%d:7420\"", network, i),
+			"10.0.0.", network)
+	}
+	old := newMachines(t, config(1, 1, 2, 3), config(2, 1, 2, 3), config(3, 1, 2, 3))
+	old.share()
+
+	var mu sync.Mutex
+	stored := []string{"http://bad.example/login"}
+	count := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(stored)
+	}
+	var load sync.WaitGroup
+	for i, s := range old.servers {
+		load.Go(func() {
+			for k := 0; ; k++ {
+				url := fmt.Sprintf("http://m%d-%d.example/login", i, k)
+				req, err := http.NewRequest(http.MethodPost, s.url+"/v1/reports", strings.NewReader(`{"url":"`+url+`","assertion":"phishing"}`))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				req.Header.Set("Authorization", "Bearer "+clusterToken)
+				req.Header.Set("Content-Type", "application/json")
+				resp, err := http.DefaultClient.Do(req)
+				if err != nil {
+					return // it is gone
+				}
+				resp.Body.Close()
+				if resp.StatusCode == http.StatusCreated {
+					mu.Lock()
+					stored = append(stored, url)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	await(t, "much is reported", func() bool { return count() > 50 })
+	old.servers[2].stop(syscall.SIGKILL)
+	before := count()
+	await(t, "more is reported", func() bool { return count() > before+50 })
+
+	// One that is given the new list too early refuses, and the other still goes on.
+	old.servers[0].stop(syscall.SIGTERM)
+	early := write(t, filepath.Join(old.dirs[0], "early.toml"), strings.Replace(old.configs[0], network+"3", network+"4", 1))
+	out, err := exec.Command(headlight, "serve", "-config", early).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "give this node the old list again") {
+		t.Errorf("with another list: %v\n%s", err, out)
+	}
+	old.servers[1].stop(syscall.SIGKILL)
+	load.Wait()
+
+	from, last := "", uint64(0)
+	for _, dir := range old.dirs[:2] {
+		data := filepath.Join(dir, "data")
+		var log struct{ Last uint64 }
+		if err := json.Unmarshal([]byte(command(t, headlight, "log", "verify", "-json", "-data", data)), &log); err != nil {
+			t.Fatal(err)
+		}
+		if log.Last > last {
+			from, last = data, log.Last
+		}
+	}
+	command(t, "sh", "-ec", page.file("move.sh", "/var/lib/headlight", from))
+	five := []int{1, 2, 4, 5, 6}
+	var configs []string
+	for _, i := range five {
+		configs = append(configs, config(i, five...))
+	}
+	now := newMachines(t, configs...)
+	for _, dir := range now.dirs {
+		data := filepath.Join(dir, "data")
+		if err := cmp.Or(os.RemoveAll(data), os.CopyFS(data, os.DirFS(from))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range now.servers {
+		now.start(i)
+	}
+	for i := range now.servers {
+		now.ready(i)
+	}
+	now.report(4, "http://worse.example/login")
+	for i := range now.servers {
+		now.knows(i, "http://worse.example/login")
+		for urls := range slices.Chunk(stored, 50) {
+			if out := now.servers[i].headlight(append([]string{"check"}, urls...)...); strings.Count(out, "dangerous") < len(urls) {
+				t.Errorf("machine %d has lost some of\n%s", i, out)
+			}
+		}
+	}
+	t.Logf("%d reports were stored, and are known to all five", len(stored))
 }
 
 func TestClusterOnNATS(t *testing.T) {
