@@ -52,6 +52,7 @@ type Config struct {
 	Listen string
 	// Nodes are the HOST:PORT of all nodes, the same on each: three or five,
 	// of which one or two may fail. One alone is not a cluster, but works.
+	// Once they share a log, Start refuses Dir with another list.
 	Nodes []string
 	// Key is the installation's secret, the same on all nodes: they know each
 	// other by it and by the list.
