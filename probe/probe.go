@@ -573,10 +573,12 @@ func (p *Prober) heed(h *Hop, hd *head) {
 	}
 	now := time.Now().UTC()
 	q := Quiet{Host: h.Link.Host()}
-	if d := noVisit(visit); d > 0 {
-		q.Until, q.Why = now.Add(d), "no-visit"
-	} else if d := retryAfter(retry, now); d > 0 {
-		q.Until, q.Why = now.Add(d), "retry-after"
+	no, later := noVisit(visit), retryAfter(retry, now)
+	switch { // if it says both, the longer one
+	case no > 0 && no >= later:
+		q.Until, q.Why = now.Add(no), "no-visit"
+	case later > 0:
+		q.Until, q.Why = now.Add(later), "retry-after"
 	}
 	if q.Why != "" {
 		h.Again = q.Until

@@ -755,6 +755,8 @@ func TestAnAnswerCanDeclineFurtherVisits(t *testing.T) {
 		{"Headlight: no-visit", 30 * 24 * time.Hour},
 		{"Headlight: no-visit; max-age=172800", 48 * time.Hour},
 		{"Retry-After: 172800", 48 * time.Hour},
+		{"Retry-After: 172800\r\nHeadlight: no-visit; max-age=60", 48 * time.Hour},
+		{"Retry-After: 60\r\nHeadlight: no-visit; max-age=172800", 48 * time.Hour},
 		{"Retry-After: Sun, 02 Jan 2000 00:00:00 GMT", 24 * time.Hour}, // bubbles begin at 2000-01-01
 	} {
 		dir := t.TempDir()
