@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 )
 
@@ -182,7 +183,7 @@ func TestKilledNodes(t *testing.T) {
 	for i := range n.servers {
 		n.end(i, syscall.SIGTERM)
 	}
-	first := ""
+	var first []string
 	for i := range n.dirs {
 		n.dir = n.dirs[i]
 		n.look()
@@ -190,11 +191,12 @@ func TestKilledNodes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if first == "" {
-			first = string(out)
+		lines := strings.Split(string(out), "\n")
+		if i == 0 {
+			first = lines
 		}
-		if string(out) != first {
-			t.Errorf("the logs of nodes 0 and %d differ", i)
+		if d := cmp.Diff(first, lines); d != "" {
+			t.Errorf("the logs of nodes 0 and %d differ, of %d and %d lines:\n%s", i, len(first), len(lines), d)
 		}
 	}
 }
